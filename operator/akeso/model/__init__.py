@@ -1,0 +1,1 @@
+"""The nouns: frozen values without I/O. Knows nothing of Kubernetes clients, databases or HTTP."""
