@@ -49,7 +49,7 @@ class Rule:
 
 
 class ApiModel(BaseModel):
-    """Base of everything under `spec` and `status`. Frozen. Unknown fields are ignored: an older reader meets newer ones."""
+    """Base of everything under `spec` and `status`. Frozen. Unknown fields are ignored: readers lag behind writers."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, alias_generator=to_camel, extra="ignore")
     RULES: ClassVar[Sequence[Rule]] = ()

@@ -1,4 +1,4 @@
-"""Models to CustomResourceDefinitions: structural schemas, as the API server wants them and `kubectl explain` shows them."""
+"""Models to CustomResourceDefinitions: structural schemas, which the API server enforces and `kubectl explain` shows."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ class _WithRules(GenerateJsonSchema):
 
 
 def schema_of(model: type[ApiModel]) -> dict[str, Any]:
-    """The structural schema of a model: references inlined, no `anyOf`, no `null`, no defaults, integers with a format."""
+    """The structural schema of a model: references inlined; no `anyOf`, `null` or defaults; integers with a format."""
     raw = model.model_json_schema(by_alias=True, schema_generator=_WithRules, mode="validation")
     return _structural(raw, raw.get("$defs", {}))
 

@@ -1,0 +1,7 @@
+"""crds/: the CustomResourceDefinitions, from the pydantic models."""
+from __future__ import annotations
+
+from akeso.model.api.crd import files
+
+OWNS = ("crds/*",)
+__all__ = ["OWNS", "files"]
