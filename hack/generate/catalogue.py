@@ -28,7 +28,8 @@ def expected() -> dict[str, str]:
 
 def present() -> set[str]:
     """Files on disk that lie where only generated ones may."""
-    return {p.relative_to(ROOT).as_posix() for g in GENERATORS for glob in g.OWNS for p in ROOT.glob(glob) if p.is_file()}
+    globs = [glob for generator in GENERATORS for glob in generator.OWNS]
+    return {p.relative_to(ROOT).as_posix() for glob in globs for p in ROOT.glob(glob) if p.is_file()}
 
 
 def drift() -> Iterator[tuple[str, str | None, str | None]]:
@@ -42,6 +43,6 @@ def drift() -> Iterator[tuple[str, str | None, str | None]]:
 
 
 def diff(path: str, on_disk: str | None, generated: str | None) -> list[str]:
-    return list(difflib.unified_diff(
-        (on_disk or "").splitlines(), (generated or "").splitlines(), f"{path} (on disk)", f"{path} (generated)", "", "",
-        lineterm=""))
+    """Unified diff: what `hack/update` would change."""
+    old, new = (on_disk or "").splitlines(), (generated or "").splitlines()
+    return list(difflib.unified_diff(old, new, f"{path} (on disk)", f"{path} (generated)", lineterm=""))

@@ -1,4 +1,4 @@
-"""Models to CustomResourceDefinitions: structural schemas, which the API server enforces and `kubectl explain` shows."""
+"""Models to CustomResourceDefinitions: structural schemas, as the server enforces and `kubectl explain` shows them."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
