@@ -86,8 +86,8 @@ def test_schemas_are_structural() -> None:
 
 def test_only_the_arguments_of_an_action_are_free_form() -> None:
     free = {p for p, n, _ in NODES if n.get("x-kubernetes-preserve-unknown-fields")}
-    assert free == {
-        f"{kind}.spec.{part}[].action.with" for kind in ("Workflow", "ClusterWorkflow") for part in ("steps", "finally")}
+    lists = [f"{kind}.spec.{part}" for kind in ("Workflow", "ClusterWorkflow") for part in ("steps", "finally")]
+    assert free == {f"{steps}[].action.with" for steps in lists}
 
 
 def test_the_definitions_are_small_enough_for_client_side_apply() -> None:

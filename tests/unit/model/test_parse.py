@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from akeso.errors import InvalidInput
+from akeso.model.api.common import ApiModel
 from akeso.model.api.kinds import (
     AGENT,
     APPROVAL,
@@ -99,7 +100,7 @@ def test_all_problems_are_told_at_once_with_their_paths() -> None:
     assert isinstance(caught.value, InvalidInput)
     assert [p.partition(":")[0] for p in caught.value.problems] == [
         "spec.mode", "spec.steps[1].action.name", "spec.steps[2].verify.withinSeconds"]
-    assert str(caught.value).startswith("AK-1201 Workflow 'crashloop-rollback' is not valid: spec.mode: input should be")
+    assert str(caught.value).startswith("AK-1201 Workflow 'crashloop-rollback' is not valid: spec.mode: ")
     assert "Next: correct these fields" in str(caught.value)
     assert "rm -rf" not in str(caught.value)
 
@@ -164,3 +165,12 @@ def test_a_hostile_key_cannot_forge_a_line() -> None:
 def test_an_unknown_kind_lists_ours() -> None:
     with pytest.raises(InvalidObject, match="must be one of Workflow, ClusterWorkflow, WorkflowRun, Agent"):
         custom_kind("CronWorkflow")
+
+
+def test_every_rule_that_needs_no_old_object_is_checked_in_python_too() -> None:
+    def models(model: type[ApiModel]) -> set[type[ApiModel]]:
+        return {model}.union(*(models(sub) for sub in model.__subclasses__()))
+
+    rules = [rule for model in models(ApiModel) for rule in model.RULES]
+    assert len(rules) > 15
+    assert [r.rule for r in rules if (r.holds is None) != ("oldSelf" in r.rule)] == []
