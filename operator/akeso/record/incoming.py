@@ -64,7 +64,8 @@ class Folded:
 
 def signal_id(source: str, fingerprint: str, starts_at: datetime) -> str:
     """The id of an episode, the same in every replica and for every delivery."""
-    return str(uuid.uuid5(_SIGNALS, f"{bounded(source)}\n{bounded(fingerprint)}\n{starts_at.astimezone(UTC).isoformat()}"))
+    episode = f"{bounded(source)}\n{bounded(fingerprint)}\n{starts_at.astimezone(UTC).isoformat()}"
+    return str(uuid.uuid5(_SIGNALS, episode))
 
 
 def run_id(signal: str, workflow_key: str) -> str:

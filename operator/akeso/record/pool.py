@@ -41,7 +41,7 @@ class Database:
 
         Raises DatabaseAway (perhaps written: repeat), InvalidInput (Postgres will never take these values).
         """
-        text: LiteralString = queries()[query]  # type: ignore[assignment]  # our own file, never input
+        text: LiteralString = queries()[query]  # our own file, never input
         values = {name: codec.plain(value) for name, value in (params or {}).items()}
         try:
             async with asyncio.timeout(STATEMENT_SECONDS + CONNECT_SECONDS), self._pool.connection() as connection:

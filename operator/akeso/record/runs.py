@@ -1,6 +1,7 @@
 """Runs: claimed with a growing epoch, written only by their newest holder, woken by anybody."""
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from akeso.errors import InvalidInput, Superseded
 from akeso.model.objects import ObjectRef
 from akeso.model.run import Run, RunPhase, StepRecord, StoryLine
 from akeso.record import codec
-from akeso.record.pool import Database
+from akeso.record.pool import Database, names
 
 CHANGEABLE = frozenset({"phase", "reason", "message", "target", "started_at", "ended_at"})
 
@@ -19,6 +20,7 @@ class Runs:
 
     def __init__(self, database: Database) -> None:
         self._db = database
+        self._claiming = asyncio.Lock()
         self._held: set[str] = set()  # ids handed out by `claim` and not released since
 
     async def beat(self, replica_id: str, now: datetime) -> None:
@@ -32,13 +34,13 @@ class Runs:
         this Store handed out and that were not released since are left alone; other runs recorded for the same
         holder come from a claim or release whose reply was lost, and are taken again.
         """
-        rows = await self._db.rows("claim", {
-            "holder": holder, "limit": limit, "now": now, "silent_since": now - timedelta(seconds=stale_after),
-            "held": sorted(self._held),
-        })
-        runs = [codec.run_from(row) for row in rows]
-        self._held.update(run.id for run in runs)
-        return runs
+        async with self._claiming:  # two at once would take each other's for lost
+            rows = await self._db.rows("claim", {
+                "holder": holder, "limit": limit, "now": now, "silent_since": now - timedelta(seconds=stale_after),
+                "held": sorted(self._held),
+            })
+            self._held.update(names(rows, "id"))
+        return [codec.run_from(row) for row in rows]
 
     async def release(self, run_id: str, epoch: int, wake_at: datetime | None) -> None:
         """Let go until `wake_at`; None: until somebody wakes it. A wake-up that came while it was held wins.
