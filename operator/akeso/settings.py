@@ -32,6 +32,7 @@ class Settings:
     heartbeat_alert: str = "Watchdog"        # kube-prometheus' always-firing alert
     heartbeat_max_age_seconds: int = 900     # its default repeat interval is minutes; older means the pipeline is cut
     protected_namespaces: tuple[str, ...] = ("kube-system", "kube-public", "kube-node-lease")
+    escalation_channel: str = ""             # told whenever a run needs a person; empty: Events and metrics only
     channels_file: str = ""                  # JSON: {"oncall": {"url": "https://..."}}
     workers: int = 4                         # runs advanced at once by this process
     worker_poll_seconds: float = 1.0         # sweep for due runs; new ones wake a worker at once
@@ -61,7 +62,8 @@ class Settings:
             except ValueError as error:
                 problems.append(f"{PREFIX}{field.name.upper()}: {error}")
         if problems:
-            raise InvalidInput("Settings are invalid", why="; ".join(problems), next_step="correct these variables and start again")
+            raise InvalidInput(
+                "Settings are invalid", why="; ".join(problems), next_step="correct these variables and start again")
         return cls(**{**values, **{k: v for k, v in overrides.items() if v is not None}})
 
 

@@ -1,0 +1,50 @@
+"""The first move: find the object behind the alert and gather the evidence, once."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from akeso import failpoints
+from akeso.engine.advance import in_order
+from akeso.engine.case import Case, Wait
+from akeso.model.names import Reason
+from akeso.record import codec
+from akeso.model.run import RunPhase, StepRecord
+
+_SHOWN_FACTS = 8
+
+
+async def begin(case: Case) -> Wait | None:
+    """Resolve, gather, commit. Ends the run where the alert points at nothing."""
+    resolution = await case.gather()
+    alert = case.seen.alert
+    story = [("alert", Reason.ALERT_MATCHED, f"{alert.name} firing since {alert.starts_at:%H:%M:%S} "
+              f"({_labels(alert.labels)}); Workflow {case.run.workflow['name']}, trigger {case.run.trigger}")]
+    steps = [StepRecord(s.name) for s in (*in_order(case.spec.steps), *in_order(case.spec.finally_))]
+    if resolution.target is None:
+        story.append(("target", resolution.reason, resolution.message))
+        await case.commit(*steps, story=story, started_at=case.now, ended_at=case.now, phase=RunPhase.ESCALATED,
+                          reason=resolution.reason, message=resolution.message)
+        return None
+    chain = " <- ".join(str(r) for r in resolution.chain)
+    where = resolution.target.namespace or "the cluster"
+    story.append(("target", Reason.ALERT_MATCHED, f"{resolution.target} in {where}, found by {chain}"))
+    story.append(("evidence", Reason.ANSWERED, _evidence_line(case)))
+    await case.services.store.save_evidence(
+        case.run.id, case.facts, codec.dumps({"missing": dict(case.seen.missing)}))
+    await case.commit(*steps, story=story, started_at=case.now, phase=RunPhase.RUNNING, target=resolution.target)
+    failpoints.reach("after-evidence")
+    return None
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return ", ".join(f"{k}={v}"[:80] for k, v in sorted(labels.items()) if k != "alertname")[:400]
+
+
+def _evidence_line(case: Case) -> str:
+    shown = [f"{f.name}={_short(f.value)}" for f in list(case.facts.values())[:_SHOWN_FACTS]]
+    missing = f"; not readable: {', '.join(case.seen.missing)}" if case.seen.missing else ""
+    return f"{len(case.facts)} facts: {', '.join(shown)}{', ...' if len(case.facts) > _SHOWN_FACTS else ''}{missing}"
+
+
+def _short(value: object) -> str:
+    return str(value)[:60]

@@ -1,0 +1,34 @@
+"""The ends: a step that can no longer run, and the run itself, summed up and, where needed, escalated."""
+from __future__ import annotations
+
+from akeso import failpoints
+from akeso.engine.advance import Move, summary
+from akeso.engine.case import Case, Wait, moved
+from akeso.engine.effects import tell
+from akeso.errors import AkesoError
+from akeso.model.names import Reason
+from akeso.model.run import RunPhase, StepPhase
+
+NEEDS_A_PERSON = (RunPhase.ESCALATED, RunPhase.FAILED, RunPhase.ROLLED_BACK)
+
+
+async def skip(case: Case, move: Move) -> Wait | None:
+    record = case.run.step(move.step)
+    phase = StepPhase.ESCALATED if move.reason == Reason.DEADLINE_EXCEEDED else StepPhase.SKIPPED
+    await case.commit(moved(record, phase, move.reason, move.message, case.now))
+    return None
+
+
+async def finish(case: Case) -> Wait | None:
+    """Commit the outcome. People are told before that commit: at least once, never not at all."""
+    phase, reason, message = summary(case.run, case.spec)
+    if phase in NEEDS_A_PERSON and case.services.settings.escalation_channel:
+        try:
+            await tell(case, case.services.settings.escalation_channel, f"{case.run.name}: {message}", "escalation")
+        except AkesoError as error:
+            case.services.log.warning(f"not escalated by channel: {error}", run_id=case.run.name)
+    await case.commit(story=[("outcome", reason, f"{phase}: {message}")], phase=phase, reason=reason,
+                      message=message, ended_at=case.now)
+    case.services.on_event("run", {"phase": str(phase), "seconds": (case.now - case.run.created_at).total_seconds()})
+    failpoints.reach("after-finish")
+    return None

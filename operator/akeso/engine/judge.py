@@ -1,0 +1,80 @@
+"""Judging the condition of a step: CEL first, a question to rules or a model otherwise, or abstention."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from akeso import failpoints
+from akeso.engine.case import Case, Wait, moved
+from akeso.model.api.step import Ask, Step
+from akeso.model.names import Reason
+from akeso.model.run import StepPhase, StepRecord
+from akeso.model.verdict import Answer, Verdict
+
+
+async def decide(case: Case, name: str) -> Wait | None:
+    """yes -> Ready; no -> Skipped; unsure -> as the question's onUncertain says (Escalate when left out)."""
+    step, record = case.step(name), case.run.step(name)
+    if step.condition is None:
+        await case.commit(moved(record, StepPhase.READY, Reason.ANSWERED, "no condition", case.now))
+        return None
+    await case.evidence()
+    if step.condition.cel is not None:
+        question, verdict = step.condition.cel, case.services.conditions.evaluate(step.condition.cel, variables(case))
+        uncertain = "Escalate"
+    else:
+        assert step.condition.ask is not None  # noqa: S101 the schema says exactly one
+        question, uncertain = step.condition.ask.question, step.condition.ask.on_uncertain
+        verdict = await _ask(case, step, step.condition.ask)
+    case.services.on_event("decision", {"answer": verdict.answer, "by": verdict.by.partition(":")[0]})
+    record = moved(record, *_outcome(verdict, uncertain), case.now, verdict=_as_json(verdict))
+    await case.commit(record, story=[
+        ("question", Reason.ANSWERED, f"{name}: {question}"),
+        ("answer", verdict.reason, f"{name}: {verdict.answer} by {verdict.by}: {verdict.message}"),
+    ])
+    failpoints.reach("after-decision")
+    return None
+
+
+async def _ask(case: Case, step: Step, ask: Ask) -> Verdict:
+    chain = await case.services.models.chain(case.home, case.agent)
+    minimum = ask.min_confidence_percent
+    if minimum is None and case.agent is not None:
+        minimum = case.agent.min_confidence_percent
+    return await chain.ask(
+        ask.question, case.facts, await case.evidence(),
+        action=step.action.name if step.action else "", min_confidence_percent=minimum or 0)
+
+
+def _outcome(verdict: Verdict, uncertain: str) -> tuple[StepPhase, str, str]:
+    if verdict.answer is Answer.YES:
+        return StepPhase.READY, verdict.reason, verdict.message
+    if verdict.answer is Answer.NO:
+        reason = verdict.reason if verdict.reason == Reason.CONTRADICTED else Reason.CONDITION_FALSE
+        return StepPhase.SKIPPED, reason, verdict.message
+    phase = {"Skip": StepPhase.SKIPPED, "Proceed": StepPhase.READY, "Fail": StepPhase.FAILED}.get(uncertain, StepPhase.ESCALATED)
+    return phase, verdict.reason, verdict.message
+
+
+def variables(case: Case, target: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What a CEL expression sees: alert, facts, target, steps, params. An absent fact is an error there: unsure."""
+    snapshot = case.snapshot
+    alert = snapshot.alert if snapshot else None
+    return {
+        "alert": {"name": alert.name, "labels": dict(alert.labels), "annotations": dict(alert.annotations)} if alert else {},
+        "facts": {f.name: list(f.value) if isinstance(f.value, tuple) else f.value for f in case.facts.values()},
+        "target": dict(target or (snapshot.target_object if snapshot else None) or {}),
+        "steps": {s.name: {"phase": str(s.phase), "reason": s.reason} for s in case.run.steps},
+        "params": {p.name: p.value or "" for p in case.spec.parameters},
+    }
+
+
+def _as_json(verdict: Verdict) -> dict[str, Any]:
+    return {"answer": str(verdict.answer), "by": verdict.by, "facts": list(verdict.facts), "rules": list(verdict.rules),
+            "confidencePercent": verdict.confidence_percent, "tried": list(verdict.tried)}
+
+
+def verdict_of(record: StepRecord) -> Mapping[str, Any]:
+    """The verdict that a step remembers, {} where it had no condition."""
+    value = record.data.get("verdict", {})
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,189 @@
+"""Shows runs in the Kubernetes API: the WorkflowRun, its status, and Events on the run and on the healed object.
+
+The ledger is the truth; this is a picture of it, drawn off the critical path and drawn again until it is up to date.
+"""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from akeso.clock import format_time
+from akeso.engine.status import status_of
+from akeso.errors import AkesoError, Conflict, NotFound
+from akeso.model.api.kinds import WORKFLOW_RUN
+from akeso.model.names import (
+    API_VERSION,
+    LABEL_AGENT,
+    LABEL_ALERTNAME,
+    LABEL_FINGERPRINT,
+    LABEL_TRIGGER,
+    LABEL_WORKFLOW,
+    Reason,
+)
+from akeso.model.objects import Object, ObjectRef, dig, ref_of
+from akeso.model.run import Run, RunPhase, StoryLine
+
+if TYPE_CHECKING:
+    from akeso.engine.services import Services
+
+EventKind = Literal["Normal", "Warning"]
+_SWEEP_SECONDS = 5.0
+_EVENTS: dict[str, tuple[EventKind, str]] = {  # story reason -> (type, action), the table of design/kubernetes-api.md 1.9
+    Reason.ALERT_MATCHED: ("Normal", "StartRun"), Reason.APPROVAL_NEEDED: ("Normal", "RequestApproval"),
+    Reason.APPROVED: ("Normal", "RequestApproval"), Reason.DENIED: ("Warning", "RequestApproval"),
+    Reason.APPROVAL_EXPIRED: ("Warning", "RequestApproval"), Reason.ACTION_APPLIED: ("Normal", "ApplyAction"),
+    Reason.ACTION_FAILED: ("Warning", "ApplyAction"), Reason.ACTION_FORBIDDEN: ("Warning", "ApplyAction"),
+    Reason.VERIFIED: ("Normal", "VerifyRun"), Reason.STILL_UNHEALTHY: ("Warning", "VerifyRun"),
+    Reason.ROLLED_BACK: ("Normal", "UndoRun"), Reason.ROLLBACK_FAILED: ("Warning", "UndoRun"),
+    Reason.UNCERTAIN: ("Warning", "AskModel"), Reason.MODEL_UNAVAILABLE: ("Warning", "AskModel"),
+}
+_ON_TARGET = ("action", "verification", "undo", "outcome", "gate")  # what `kubectl describe` of the patient tells
+
+
+class StatusProjector:
+    """Marks are cheap; one task draws. What was not drawn before a crash is found again by `unprojected`."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self._due: dict[str, None] = {}
+        self._changed = asyncio.Event()
+        self._uids: dict[str, str] = {}
+        self._told: dict[str, int] = {}  # story lines whose Events were posted by this process
+
+    def mark(self, run_id: str) -> None:
+        self._due[run_id] = None
+        self._changed.set()
+
+    async def run(self) -> None:
+        """For ever. A failure to draw one run is logged and tried again at the next sweep."""
+        while True:
+            try:
+                await asyncio.wait_for(self._changed.wait(), _SWEEP_SECONDS)
+            except TimeoutError:
+                await self._sweep()
+            self._changed.clear()
+            while self._due:
+                batch, self._due = list(self._due), {}
+                await asyncio.gather(*(self._draw_safely(i) for i in batch))
+
+    async def drain(self) -> None:
+        """Draw what is due now; used at a graceful stop."""
+        batch, self._due = list(self._due), {}
+        await asyncio.gather(*(self._draw_safely(i) for i in batch))
+
+    async def _sweep(self) -> None:
+        try:
+            for run_id in await self.services.store.unprojected(limit=200):
+                self._due[run_id] = None
+        except AkesoError as error:
+            self.services.log.warning(str(error))
+
+    async def _draw_safely(self, run_id: str) -> None:
+        try:
+            await self.draw(run_id)
+        except AkesoError as error:
+            self.services.log.warning(f"status not written: {error}", run_id=run_id)
+        except Exception:  # noqa: BLE001 edge of the loop: one run that cannot be drawn must not stop the others
+            self.services.log.exception("status not written", run_id=run_id)
+
+    async def draw(self, run_id: str) -> None:
+        run = await self.services.store.run(run_id)
+        if run is None:
+            return
+        story = await self.services.store.story(run_id)
+        uid = await self._ensure(run)
+        ref = ObjectRef(WORKFLOW_RUN.resource, run.namespace, run.name, uid)
+        existing = await self.services.cluster.get(ref.kind, run.namespace, run.name)
+        conditions = dig(existing, "status", "conditions", default=[])
+        body = status_of(run, story, conditions, self.services.clock(), dig(existing, "metadata", "generation", default=1))
+        try:
+            await self.services.cluster.patch_status(ref.kind, ref, body)
+        except NotFound:
+            pass  # deleted by a person: the ledger keeps the record
+        await self._post_events(run, story, ref)
+        await self.services.store.mark_projected(run.id, len(story), run.phase)
+
+    async def ensure(self, run_id: str) -> str:
+        """Make sure that the WorkflowRun exists; returns its uid."""
+        run = await self.services.store.run(run_id)
+        if run is None:
+            raise NotFound(f"run {run_id} is not in the database")
+        return await self._ensure(run)
+
+    async def _ensure(self, run: Run) -> str:
+        known = self._uids.get(run.id)
+        if known:
+            return known
+        body = await self._manifest(run)
+        try:
+            made: Object | None = await self.services.cluster.create(WORKFLOW_RUN.resource, run.namespace, body)
+        except Conflict:
+            made = await self.services.cluster.get(WORKFLOW_RUN.resource, run.namespace, run.name)
+        uid = str(dig(made, "metadata", "uid", default=""))
+        self._uids[run.id] = uid
+        return uid
+
+    async def _manifest(self, run: Run) -> dict[str, Any]:
+        signal = await self.services.store.signal(run.signal_id)
+        alert = signal.alert if signal else None
+        kind = run.workflow["kind"]
+        owner = {"apiVersion": API_VERSION, "kind": kind, "name": run.workflow["name"], "uid": run.workflow["uid"],
+                 "controller": True, "blockOwnerDeletion": False}
+        labels = {LABEL_WORKFLOW: run.workflow["name"], LABEL_TRIGGER: run.trigger, LABEL_AGENT: run.agent.get("name", ""),
+                  LABEL_ALERTNAME: alert.name if alert else "", LABEL_FINGERPRINT: alert.fingerprint if alert else ""}
+        trigger: dict[str, Any] = {"type": "Alert", "name": run.trigger, "signalID": run.signal_id}
+        if alert:
+            trigger["alert"] = {
+                "fingerprint": alert.fingerprint[:64], "groupKey": alert.group_key[:2048],
+                "startsAt": format_time(alert.starts_at), "generatorURL": alert.generator_url[:4096],
+                "labels": {k: v[:2048] for k, v in list(alert.labels.items())[:64]},
+                "annotations": {k: v[:8192] for k, v in list(alert.annotations.items())[:64]}}
+        return {"apiVersion": API_VERSION, "kind": "WorkflowRun",
+                "metadata": {"name": run.name, "namespace": run.namespace, "ownerReferences": [owner],
+                             "labels": {k: _label(v) for k, v in labels.items() if _label(v)}},
+                "spec": {"workflowRef": {"kind": kind, "name": run.workflow["name"]}, "trigger": trigger}}
+
+    async def _post_events(self, run: Run, story: Sequence[StoryLine], ref: ObjectRef) -> None:
+        """An Event a line that matters, on the run and on the patient; named after the line, so a replay adds none."""
+        for number, line in list(enumerate(story))[self._told.get(run.id, 0):]:
+            kind = _event_of(run, line)
+            if kind is None:
+                continue
+            type_, action = kind
+            target = run.target
+            note = line.message[:1024]
+            await self.services.recorder.post(
+                ref, line.reason, note, action=action, related=target, kind=type_, key=f"{run.id}-{number}")
+            if target is not None and line.kind in _ON_TARGET:
+                patient = await self._with_uid(target)
+                if patient is not None:
+                    await self.services.recorder.post(
+                        patient, line.reason, f"{run.name}: {note}", action=action, related=ref, kind=type_,
+                        key=f"{run.id}-{number}-target")
+        self._told[run.id] = len(story)
+        if run.phase.terminal:
+            self._told.pop(run.id)
+            self._uids.pop(run.id, None)
+
+    async def _with_uid(self, target: ObjectRef) -> ObjectRef | None:
+        if target.uid:
+            return target
+        obj = await self.services.cluster.get(target.kind, target.namespace, target.name)
+        return ref_of(obj, target.kind) if obj else None
+
+
+def _event_of(run: Run, line: StoryLine) -> tuple[EventKind, str] | None:
+    if line.kind == "target":
+        return None
+    if line.kind == "gate":
+        return None if line.reason == Reason.READY else ("Warning", "RefuseRun")
+    if line.kind == "outcome":
+        return ("Normal" if run.phase is RunPhase.SUCCEEDED else "Warning", "FinishRun")
+    return _EVENTS.get(line.reason)
+
+
+def _label(value: str) -> str:
+    """A label value: at most 63 of [A-Za-z0-9._-]. Alert labels are arbitrary UTF-8 and hostile."""
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in value)[:63]
+    return kept.strip("._-")

@@ -1,0 +1,163 @@
+"""The loop: claim due runs, carry each as far as it goes, let go of it. A waiting run holds nothing."""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+from akeso import failpoints
+from akeso.engine import begin, effects, finish, judge, planning, verify
+from akeso.engine.advance import Do, Move, next_move
+from akeso.engine.case import Case, Wait
+from akeso.engine.services import Services
+from akeso.errors import AkesoError, DatabaseAway, GiveUp, Refused, Superseded, TryLater
+from akeso.model.names import Reason
+from akeso.model.run import Run, RunPhase, StoryLine
+
+_MOVES: dict[Do, Callable[[Case, Move], Awaitable[Wait | None]]] = {
+    Do.BEGIN: lambda case, move: begin.begin(case),
+    Do.DECIDE: lambda case, move: judge.decide(case, move.step),
+    Do.PLAN: lambda case, move: planning.plan(case, move.step),
+    Do.CONSENT: lambda case, move: planning.consent(case, move.step),
+    Do.LISTEN: lambda case, move: planning.listen(case, move.step),
+    Do.APPLY: lambda case, move: effects.apply(case, move.step),
+    Do.VERIFY: lambda case, move: verify.verify(case, move.step),
+    Do.UNDO: lambda case, move: effects.undo(case, move.step),
+    Do.NOTIFY: lambda case, move: effects.notify(case, move.step),
+    Do.CHECK: lambda case, move: verify.check(case, move.step),
+    Do.SKIP: finish.skip,
+    Do.FINISH: lambda case, move: finish.finish(case),
+}
+_UNEXPECTED_PAUSE = 30.0  # seconds before a run that hit a bug is tried again
+_BUG_RETRIES = 20         # epochs after which such a run is given up and a person is told
+_MAX_MOVES = 500          # of one pass: far more than 72 steps can need
+
+
+class Worker:
+    """One per process; carries up to `settings.workers` runs at once."""
+
+    def __init__(self, services: Services, holder: str) -> None:
+        self.services = services
+        self.holder = holder
+        self._woken = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    def wake(self) -> None:
+        """Something may be due. Cheap, and safe to call too often."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Until stop(). A database that is away is waited for; nothing is lost meanwhile, the ledger has it all."""
+        settings = self.services.settings
+        while not self._stopping:
+            self._woken.clear()
+            try:
+                claimed = await self._claim()
+            except DatabaseAway as away:
+                self.services.log.warning(str(away))
+                claimed = 0
+            if claimed and len(self._tasks) < settings.workers:
+                continue
+            try:
+                await asyncio.wait_for(self._woken.wait(), settings.worker_poll_seconds)
+            except TimeoutError:
+                pass  # the sweep: due times pass without anybody waking us
+
+    async def _claim(self) -> int:
+        free = self.services.settings.workers - len(self._tasks)
+        if free <= 0:
+            return 0
+        now, settings = self.services.clock(), self.services.settings
+        async with self.services.guard("database"):
+            await self.services.store.beat(self.holder, now)
+            runs = await self.services.store.claim(
+                self.holder, free, now, settings.holder_timeout_seconds)
+        for run in runs:
+            task = asyncio.create_task(self._carry(run), name=f"run {run.name}")
+            self._tasks.add(task)
+            task.add_done_callback(self._done)
+        return len(runs)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self.wake()
+
+    async def _carry(self, run: Run) -> None:
+        """The loop's edge: whatever goes wrong with one run is written down and never stops another."""
+        failpoints.reach("after-claim")
+        try:
+            until = await self._advance(run)
+            if until is not None:
+                await self.services.store.release(run.id, run.epoch, until)
+        except Superseded:
+            self.services.log.info("another replica holds this run now", run_id=run.name)
+        except DatabaseAway as away:
+            await self._let_go_later(run, away)
+
+    async def _let_go_later(self, run: Run, away: DatabaseAway) -> None:
+        """The ledger cannot be written: try to let go until it can, so that the run goes on soon after."""
+        self.services.log.warning(str(away), run_id=run.name)
+        while not self._stopping:
+            await asyncio.sleep(1.0)
+            try:
+                await self.services.store.release(run.id, run.epoch, self.services.clock())
+                return
+            except DatabaseAway:
+                continue
+            except Superseded:
+                return
+
+    async def _advance(self, run: Run) -> datetime | None:
+        """Move after move. Returns when to look again, None where the run ended."""
+        case = None
+        try:
+            case = Case.of(self.services, run)
+            for _ in range(_MAX_MOVES):
+                if case.run.phase.terminal:
+                    return None
+                move = next_move(case.run, case.spec, case.now)
+                wait = await _MOVES[move.do](case, move)
+                if wait is not None:
+                    return wait.until
+            raise GiveUp("The run does not come to an end", why=f"{_MAX_MOVES} moves in one pass")
+        except (Superseded, DatabaseAway):
+            raise
+        except TryLater as later:
+            self.services.log.warning(str(later), run_id=run.name)
+            return self.services.clock() + timedelta(seconds=max(0.5, min(later.after, 30.0)))
+        except AkesoError as error:
+            await self._end_badly(case, run, error)
+            return None
+        except Exception as error:  # noqa: BLE001 the edge of the loop: a bug in one run must not stop the others
+            self.services.log.exception("a run hit a bug", run_id=run.name)
+            return await self._after_bug(run, error)
+
+    async def _after_bug(self, run: Run, error: Exception) -> datetime | None:
+        if run.epoch < _BUG_RETRIES:
+            return self.services.clock() + timedelta(seconds=_UNEXPECTED_PAUSE)
+        await self._end_badly(None, run, GiveUp(
+            "Akeso hit a bug", why=f"{type(error).__name__}: {error}", next_step="report it with the operator's log"))
+        return None
+
+    async def _end_badly(self, case: Case | None, run: Run, error: AkesoError) -> None:
+        reason = error.reason if isinstance(error, Refused) else Reason.FAILED
+        now = self.services.clock()
+        if case is not None:
+            phase = RunPhase.REFUSED if isinstance(error, Refused) else RunPhase.FAILED
+            await case.commit(phase=phase, reason=reason, message=str(error), ended_at=now,
+                              story=[("outcome", reason, f"{phase}: {error}")])
+            return
+        await self.services.store.save(
+            run.id, run.epoch, run={"phase": RunPhase.FAILED, "reason": reason, "message": str(error), "ended_at": now},
+            story=[StoryLine(now, "outcome", reason, str(error)[:1024])])
+        self.services.projector.mark(run.id)
+
+    async def stop(self, grace: float = 20.0) -> None:
+        """Let the moves in flight finish within `grace` seconds. What is left is taken over: its claim goes stale."""
+        self._stopping = True
+        self.wake()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace)
+        for task in self._tasks:
+            task.cancel()

@@ -1,0 +1,44 @@
+"""Named points at which a test can have this process killed, with -9, as a power cut would.
+
+    AKESO_FAILPOINT=after-write        the first time that point is reached
+    AKESO_FAILPOINT=after-write:3      the third time
+
+The points stand before and after every durable step of the loop, in the order in which an alert passes them.
+"""
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from typing import Final
+
+from akeso.settings import fail_point
+
+POINTS: Final = (
+    "before-ack-commit",   # an alert was read, nothing is stored
+    "after-ack-commit",    # stored, not yet acknowledged
+    "after-ack",           # acknowledged
+    "after-claim",         # a worker holds the run
+    "after-evidence",      # target and evidence are committed
+    "after-decision",      # the answer to the condition is committed
+    "after-plan",          # gates and dry run passed, the plan is committed
+    "before-intent",
+    "after-intent",        # the intent is committed, nothing was sent
+    "after-write",         # the API server answered, the ledger does not know yet
+    "after-applied",       # the ledger knows
+    "before-verify",
+    "after-verify",        # the verdict is committed
+    "after-finish",        # the run is terminal, its WorkflowRun does not show it yet
+)
+
+_reached: Counter[str] = Counter()
+_name, _, _nth = fail_point().partition(":")
+
+
+def reach(point: str) -> None:
+    """Die here if a test asked for it. Costs one comparison otherwise."""
+    if point != _name:
+        return
+    _reached[point] += 1
+    if _reached[point] >= int(_nth or 1):
+        os.kill(os.getpid(), signal.SIGKILL)
