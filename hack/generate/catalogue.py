@@ -9,10 +9,10 @@ import difflib
 from collections.abc import Iterator
 from pathlib import Path
 
-from generate import crds
+from generate import crds, rbac
 
 ROOT = Path(__file__).resolve().parents[2]
-GENERATORS = (crds,)
+GENERATORS = (crds, rbac)
 
 
 def expected() -> dict[str, str]:

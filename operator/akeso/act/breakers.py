@@ -27,8 +27,8 @@ OnChange = Callable[[str, str, str], None]
 class Breakers:
     """Breakers by name, such as `kubernetes`, `model/shop/local`, `database`, `action/restart_deployment`.
 
-    What counts: TryLater and OutcomeUnknown are failures; GiveUp and Refused are answers, so successes; TooManyRequests,
-    an open inner breaker, cancellation and bugs say nothing about the dependency and count as neither.
+    What counts: TryLater and OutcomeUnknown are failures; GiveUp and Refused are answers, so successes.
+    TooManyRequests, an open inner breaker, cancellation and bugs say nothing about the dependency and count as neither.
     """
 
     def __init__(self, failures: int, reset_seconds: float, clock: Clock) -> None:

@@ -27,7 +27,7 @@ def versioned(plan: Plan) -> bool:
 
 
 def effect(intent: Intent, current: Object) -> list[Operation]:
-    """The whole patch, for the object as just read. Uid and generation come from the plan, not from `current`."""
+    """The whole patch for the object as just read. Uid and generation are the plan's, not those of `current`."""
     plan = intent.plan
     if versioned(plan):
         unchanged = _test("/metadata/resourceVersion", dig(current, "metadata", "resourceVersion"))

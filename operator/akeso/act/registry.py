@@ -112,7 +112,7 @@ def check(action: object) -> Iterator[str]:
 def _check_needs(action: AnyAction) -> Iterator[str]:
     for rule in action.needs:
         if not rule.verbs or not set(rule.verbs) <= READING | WRITING:
-            yield f"needs verbs {', '.join(rule.verbs) or '(none)'} on {rule.resource}; only {sorted(READING | WRITING)} are given"
+            yield f"needs verbs {list(rule.verbs)} on {rule.resource}; only {sorted(READING | WRITING)} are given"
         if rule.resource in NEVER or "*" in rule.resource or "*" in rule.group:
             yield f"needs {rule.resource!r}, which no action is given"
     writes = any(set(rule.verbs) & WRITING for rule in action.needs)

@@ -37,7 +37,7 @@ def from_status(status: int, body: bytes, headers: Mapping[str, str], *, doing: 
     mutating  whether the request could change something (a dry run, a review or a read could not)
     """
     answer = _status_object(body)
-    why = _clean(str(answer.get("message") or f"HTTP {status}"))
+    why = _clean(_message(answer) or f"HTTP {status}")
     if status in (401, 403):
         return _not_allowed(status, why, doing)
     if status == 404:
@@ -92,6 +92,14 @@ def _status_object(body: bytes) -> Mapping[str, Any]:
 def _causes(answer: Mapping[str, Any]) -> Sequence[Any]:
     details = answer.get("details")
     return (details.get("causes") or ()) if isinstance(details, dict) else ()
+
+
+def _message(answer: Mapping[str, Any]) -> str:
+    message = str(answer.get("message") or "")
+    # A patch that does not decode is answered with the whole object, env values included, before what is wrong with it.
+    if any(isinstance(cause, dict) and cause.get("field") == "patch" for cause in _causes(answer)):
+        return message.rpartition('": ')[2]
+    return message
 
 
 def _retry_after(headers: Mapping[str, str], answer: Mapping[str, Any]) -> float:
