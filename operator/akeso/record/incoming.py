@@ -74,7 +74,7 @@ def run_id(signal: str, workflow_key: str) -> str:
 
 def run_name(prefix: str, signal: str, workflow_key: str) -> str:
     """At most 63 characters, the same for every delivery. 48 bits: with 32, some of 100,000 runs would share a name."""
-    digest = hashlib.sha256(f"{signal}{workflow_key}".encode()).hexdigest()[:12]
+    digest = hashlib.sha256(f"{signal}{bounded(workflow_key)}".encode()).hexdigest()[:12]
     return f"{clean_text(prefix)[:_MAX_NAME - 13].rstrip('-.')}-{digest}"
 
 

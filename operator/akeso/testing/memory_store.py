@@ -156,7 +156,7 @@ class MemoryRuns:
     ) -> None:
         patch_of(run or {})
         row = self._fenced(run_id, epoch)
-        changed = {key: codec.clean_text(value) if isinstance(value, str) else value for key, value in (run or {}).items()}
+        changed: dict[str, Any] = {key: codec.plain(value) for key, value in (run or {}).items()}
         if "phase" in changed:
             changed["phase"] = RunPhase(changed["phase"])
         by_name = {step.name: step for step in row.run.steps}
@@ -165,7 +165,7 @@ class MemoryRuns:
             by_name[kept.name] = kept
         row.run = replace(row.run, **changed, steps=tuple(by_name.values()))
         for line in story:
-            clean = replace(line, **{k: codec.clean_text(getattr(line, k)) for k in ("kind", "reason", "message")})
+            clean = StoryLine(line.at, *(codec.clean_text(text) for text in (line.kind, line.reason, line.message)))
             if clean not in row.story:
                 row.story.append(clean)
         if row.run.phase.terminal:
@@ -235,7 +235,8 @@ class MemoryStore(MemorySignals, MemoryRuns):
         found = []
         for intent, at in reversed(self._intents.values()):
             key = codec.bounded(intent.plan.change.target.key)
-            if key == codec.bounded(target_key) and at >= since and intent.state not in (IntentState.NOOP, IntentState.STALE):
+            nothing_done = intent.state in (IntentState.NOOP, IntentState.STALE)
+            if key == codec.bounded(target_key) and at >= since and not nothing_done:
                 row = self._rows[intent.run_id]
                 found.append(PastAction(at, row.workflow_key, intent.plan.action, key, _outcome(intent, row.run)))
         return found
@@ -280,4 +281,5 @@ def _outcome(intent: Intent, run: Run) -> str:
         return "Pending"
     if step.phase is StepPhase.SUCCEEDED:
         return "Verified"
-    return str(step.phase) if step.phase in (StepPhase.ROLLED_BACK, StepPhase.FAILED, StepPhase.ESCALATED) else "Pending"
+    ended_badly = step.phase in (StepPhase.ROLLED_BACK, StepPhase.FAILED, StepPhase.ESCALATED)
+    return str(step.phase) if ended_badly else "Pending"

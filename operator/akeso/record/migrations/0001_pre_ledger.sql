@@ -101,7 +101,7 @@ create table story (
     primary key (run_id, seq)
 );
 -- The same line twice is a repeated write, not a second event.
-create unique index story_line on story (run_id, at, kind, reason, md5(message));
+create unique index story_line on story (run_id, at, md5(kind || ' ' || reason || ' ' || message));
 
 create table target_lock (
     target_key text primary key,

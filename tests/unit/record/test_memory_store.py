@@ -1,0 +1,25 @@
+"""The contract of the ledger over memory alone: needs nothing but Python."""
+from __future__ import annotations
+
+import pytest
+
+from akeso.testing.memory_store import MemoryStore
+from tests.integration.record.contract import AlertContract, EffectContract, Ledger, RunContract
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    memory = MemoryStore()
+    return Ledger(memory, memory)
+
+
+class TestAlerts(AlertContract):
+    pass
+
+
+class TestRuns(RunContract):
+    pass
+
+
+class TestEffects(EffectContract):
+    pass
