@@ -1,6 +1,7 @@
 """The Prometheus behind the MetricReader port: plain selectors over a window, bounded in time and in size."""
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -21,23 +22,32 @@ _LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 class PrometheusReader:
     """Reads `/api/v1/query` of one Prometheus (or what speaks its API).
 
-    client   owned by the caller; its base_url is not used
     url      such as http://prometheus:9090, with the path prefix where it has one
     timeout  seconds for one whole query; Prometheus is told the same
+    client   where given, owned by the caller
     """
 
-    def __init__(self, client: httpx.AsyncClient, url: str, *, timeout: float = 3.0) -> None:
-        self._client = client
+    def __init__(self, url: str, *, timeout: float = 3.0, client: httpx.AsyncClient | None = None) -> None:
+        self._own = client is None
+        self._client = client or httpx.AsyncClient()
         self._url = url.rstrip("/") + "/api/v1/query"
         self._timeout = timeout
+
+    async def close(self) -> None:
+        """Close the connections, unless the client is the caller's."""
+        if self._own:
+            await self._client.aclose()
 
     async def select(self, metric: str, labels: Mapping[str, str], *, minutes: int = 60) -> Sequence[Series]:
         """The series that match with their raw samples. Raises TryLater, GiveUp (too much, or refused)."""
         form = {"query": f"{selector(metric, labels)}[{int(minutes)}m]", "timeout": f"{self._timeout:g}s"}
         try:
-            async with self._client.stream("POST", self._url, data=form, timeout=self._timeout) as response:
+            async with (
+                asyncio.timeout(self._timeout),
+                self._client.stream("POST", self._url, data=form, timeout=self._timeout) as response,
+            ):
                 body = await self._read(response)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             raise TryLater("Prometheus did not answer", why=f"{type(error).__name__} {error}"[:300]) from error
         if response.status_code in (429, 500, 502, 503, 504):
             raise TryLater("Prometheus cannot answer now", why=f"HTTP {response.status_code}")
