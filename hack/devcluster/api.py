@@ -49,7 +49,9 @@ class Api:
             return False
 
 
-def wait(cluster: Cluster, what: str, condition: Callable[[], bool], timeout: float, watched: str | None = None) -> None:
+def wait(
+    cluster: Cluster, what: str, condition: Callable[[], bool], timeout: float, watched: str | None = None
+) -> None:
     """Poll until true. Fails at once when the process with role `watched` ends, showing the end of its log."""
     deadline = time.monotonic() + timeout
     record = cluster.proc(watched) if watched else None

@@ -41,8 +41,10 @@ TOOLS_BY_NAME = {
     "coredns": Tool("github.com/coredns/coredns", {"coredns": "."}),
     "etcd": Tool("go.etcd.io/etcd/server/v3", {"etcd": "go.etcd.io/etcd/server/v3"}),
     "kind": Tool("sigs.k8s.io/kind", {"kind": "sigs.k8s.io/kind"}),
-    "kwok": Tool("sigs.k8s.io/kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"}),
-    "toxiproxy": Tool("github.com/Shopify/toxiproxy/v2", {"toxiproxy-server": "github.com/Shopify/toxiproxy/v2/cmd/server"}),
+    "kwok": Tool("sigs.k8s.io/kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok", "kwok-stages": "./stages"}),
+    "toxiproxy": Tool(
+        "github.com/Shopify/toxiproxy/v2", {"toxiproxy-server": "github.com/Shopify/toxiproxy/v2/cmd/server"}
+    ),
 }
 
 
@@ -101,7 +103,10 @@ def _go_build(name: str, output: Path, packages: list[str], started: float) -> N
     command = ["go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags.strip(), "-o", out, *packages]
     env = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
     log = cache_root() / "bin" / f".{name}.log"
-    with log.open("wb") as handle, subprocess.Popen(command, cwd=TOOLS / name, env=env, stdout=handle, stderr=handle) as go:
+    with (
+        log.open("wb") as handle,
+        subprocess.Popen(command, cwd=TOOLS / name, env=env, stdout=handle, stderr=handle) as go,
+    ):
         try:
             while True:
                 try:

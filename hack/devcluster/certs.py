@@ -30,7 +30,9 @@ def authority(pki: Path, name: str) -> None:
     extensions = "basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,digitalSignature"
     added = [part for text in extensions for part in ("-addext", text)]
     subject = f"/CN=akeso-{name}"
-    _openssl("req", "-x509", "-new", "-key", str(key), "-subj", subject, "-days", "365", *added, "-out", f"{pki}/{name}.crt")
+    _openssl(
+        "req", "-x509", "-new", "-key", str(key), "-subj", subject, "-days", "365", *added, "-out", f"{pki}/{name}.crt"
+    )
 
 
 def issue(pki: Path, name: str, subject: str, addresses: Sequence[str] = (), signer: str = "ca") -> None:

@@ -14,7 +14,9 @@ def trees() -> list[Path]:
     """The mounted cgroup trees in which nodes get a folder."""
     if (ROOT / "cgroup.controllers").exists():
         return [ROOT]
-    return [path for path in ROOT.iterdir() if path.is_dir() and not path.is_symlink() and (path / "cgroup.procs").exists()]
+    return [
+        path for path in ROOT.iterdir() if path.is_dir() and not path.is_symlink() and (path / "cgroup.procs").exists()
+    ]
 
 
 def create(names: Names, index: int) -> str:

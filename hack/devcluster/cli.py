@@ -110,7 +110,9 @@ def _env(arguments: argparse.Namespace) -> int:
 def _on_apiserver(arguments: argparse.Namespace) -> int:
     with locked(cluster_lock(arguments.name)):
         found = require(arguments.name)
-        change = controlplane.pause_apiserver if arguments.command == "pause-apiserver" else controlplane.resume_apiserver
+        change = (
+            controlplane.pause_apiserver if arguments.command == "pause-apiserver" else controlplane.resume_apiserver
+        )
         change(found)
     return 0
 

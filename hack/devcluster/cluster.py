@@ -10,10 +10,9 @@ import time
 from pathlib import Path
 
 from . import binaries, controlplane, debian, dns, kindcluster, network, nodes, register, teardown
-from .api import Api, wait
+from . import kwok as kwoknodes
 from .console import ClusterError, say, timed
 from .paths import Names, checked_name, state_root
-from .procs import spawn
 from .state import Cluster, NodeRecord, cluster_lock, forget, load, locked
 
 
@@ -103,7 +102,7 @@ def _start(cluster: Cluster, node_count: int, kubeconfig: Path | None, kwok: int
         else:
             _start_control_plane(cluster)
         if kwok:
-            _start_kwok(cluster, kwok)
+            kwoknodes.start(cluster, kwok)
 
 
 def _adopt(cluster: Cluster, kubeconfig: Path | None) -> None:
@@ -113,7 +112,15 @@ def _adopt(cluster: Cluster, kubeconfig: Path | None) -> None:
     cluster.kubeconfig = kubeconfig.resolve()
     if not shutil.which("kubectl"):
         cluster.bin_folder = str(binaries.ensure("kubernetes"))
-    command = [cluster.kubectl, "--kubeconfig", str(cluster.kubeconfig), "get", "--raw", "/readyz", "--request-timeout=15s"]
+    command = [
+        cluster.kubectl,
+        "--kubeconfig",
+        str(cluster.kubeconfig),
+        "get",
+        "--raw",
+        "/readyz",
+        "--request-timeout=15s",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     if done.returncode != 0:
         raise ClusterError(f"the cluster of {kubeconfig} does not answer: {done.stderr.strip()[-500:]}")
@@ -154,32 +161,6 @@ def _start_native(cluster: Cluster, count: int) -> None:
         nodes.wait_ready(cluster)
         controlplane.wait_controllers(cluster)
         dns.wait_ready(cluster)
-
-
-def _start_kwok(cluster: Cluster, count: int) -> None:
-    """Fake nodes whose pods become Running without anything running."""
-    api = Api(cluster.server, cluster.pki)
-    port = controlplane.free_port(cluster)
-    config = f"--kubeconfig={cluster.pki}/kwok.kubeconfig"
-    flags = [config, "--manage-all-nodes=false", "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake"]
-    with timed(f"{count} kwok nodes Ready", cluster.timings, "kwok"):
-        spawn(cluster, "kwok", [str(binaries.ensure("kwok") / "kwok"), *flags, f"--server-address=127.0.0.1:{port}"])
-        room = {"cpu": "32", "memory": "256Gi", "pods": "110"}
-        for index in range(1, count + 1):
-            metadata = {
-                "name": f"kwok-{index}",
-                "annotations": {"kwok.x-k8s.io/node": "fake"},
-                "labels": {"type": "kwok", "kubernetes.io/os": "linux", "kubernetes.io/hostname": f"kwok-{index}"},
-            }
-            body = {"metadata": metadata, "status": {"allocatable": room, "capacity": room}}
-            api.create("/api/v1/nodes", body)
-
-        def all_ready() -> bool:
-            found = api.request("GET", "/api/v1/nodes?labelSelector=type%3Dkwok")["items"]
-            conditions = [c for node in found for c in node["status"].get("conditions", []) if c["type"] == "Ready"]
-            return sum(c["status"] == "True" for c in conditions) >= count
-
-        wait(cluster, "kwok nodes Ready", all_ready, 60, "kwok")
 
 
 def _keep_logs(cluster: Cluster) -> None:
@@ -239,4 +220,3 @@ def node(cluster: Cluster, name: str) -> NodeRecord:
         if record.name == name:
             return record
     raise ClusterError(f"cluster {cluster.name} has no node {name}; it has {[n.name for n in cluster.nodes]}")
-

@@ -89,7 +89,9 @@ def _write_archive(target: Path, layer: bytes) -> None:
 def load(cluster: Cluster, archive: Path) -> None:
     """Import a docker or OCI archive into every node (kind's own command on kind)."""
     if not archive.is_file():
-        raise ClusterError(f"{archive} is no file; make one with: buildah push IMAGE docker-archive:{archive.name}:IMAGE")
+        raise ClusterError(
+            f"{archive} is no file; make one with: buildah push IMAGE docker-archive:{archive.name}:IMAGE"
+        )
     if cluster.kind == "kind":
         run(f"{cluster.bin_folder}/kind", "load", "image-archive", str(archive), "--name", f"akeso-{cluster.name}")
         return

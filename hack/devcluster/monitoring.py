@@ -1,7 +1,8 @@
 """Debian's Prometheus and Alertmanager as host processes beside a cluster, with a demo's short intervals.
 
-Prometheus finds nodes through the API server. On a native cluster it scrapes each kubelet's own
-/metrics/resource with a client certificate; elsewhere the same page through the API server's node proxy.
+On a native cluster Prometheus scrapes each kubelet's own /metrics/resource with a client certificate;
+elsewhere the same page through the API server's node proxy. Debian builds it without discovery through
+Kubernetes, so the nodes are those that exist when it starts.
 """
 
 from __future__ import annotations
@@ -48,7 +49,16 @@ def _credentials(cluster: Cluster) -> tuple[Path, Path, Path, str]:
     if cluster.kind == "native":
         pki = cluster.pki
         return pki / "ca.crt", pki / "prometheus.crt", pki / "prometheus.key", controlplane.address_for_nodes(cluster)
-    command = [cluster.kubectl, "--kubeconfig", str(cluster.kubeconfig), "config", "view", "--raw", "--minify", "--flatten"]
+    command = [
+        cluster.kubectl,
+        "--kubeconfig",
+        str(cluster.kubeconfig),
+        "config",
+        "view",
+        "--raw",
+        "--minify",
+        "--flatten",
+    ]
     config = json.loads(run(*command, "-o", "json"))
     server, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
     folder = cluster.folder / "prometheus"
@@ -65,21 +75,26 @@ def _credentials(cluster: Cluster) -> tuple[Path, Path, Path, str]:
     return folder / "ca.crt", folder / "client.crt", folder / "client.key", server["server"]
 
 
+def _targets(cluster: Cluster, server: str) -> list[dict[str, Any]]:
+    """One target per node, labelled `node`; off the native cluster its path goes through the API server."""
+    if cluster.kind == "native":
+        return [{"targets": [f"{n.address}:10250"], "labels": {"node": n.name}} for n in cluster.nodes]
+    command = [cluster.kubectl, "--kubeconfig", str(cluster.kubeconfig), "get", "nodes", "-o", "json"]
+    names = [item["metadata"]["name"] for item in json.loads(run(*command))["items"]]
+    address = server.removeprefix("https://")
+    path = "/api/v1/nodes/{}/proxy/metrics/resource"
+    return [{"targets": [address], "labels": {"node": n, "__metrics_path__": path.format(n)}} for n in names]
+
+
 def _scrape(cluster: Cluster) -> dict[str, Any]:
     ca, certificate, key, server = _credentials(cluster)
-    tls = {"ca_file": str(ca), "cert_file": str(certificate), "key_file": str(key)}
-    node = {"source_labels": ["__meta_kubernetes_node_name"], "target_label": "node"}
-    relabel: list[dict[str, Any]] = [node]
-    if cluster.kind != "native":
-        path = {**node, "target_label": "__metrics_path__", "replacement": "/api/v1/nodes/$1/proxy/metrics/resource"}
-        relabel += [{"target_label": "__address__", "replacement": server.removeprefix("https://")}, path]
     return {
         "job_name": "kubelet-resource",
         "scheme": "https",
         "metrics_path": "/metrics/resource",
-        "tls_config": tls,
-        "kubernetes_sd_configs": [{"role": "node", "api_server": server, "tls_config": tls}],
-        "relabel_configs": relabel,
+        "tls_config": {"ca_file": str(ca), "cert_file": str(certificate), "key_file": str(key)},
+        "static_configs": _targets(cluster, server),
+        "relabel_configs": [{"source_labels": ["node"], "target_label": "instance"}],
     }
 
 

@@ -175,7 +175,9 @@ def start_kubelets(cluster: Cluster) -> None:
     for node in cluster.nodes:
         folder = home(cluster, node)
         config, proxy = folder / "kubelet.json", folder / "kube-proxy.json"
-        config.write_text(json.dumps(_kubelet_config(cluster, node, cgroups.create(cluster.names, node.index)), indent=1))
+        config.write_text(
+            json.dumps(_kubelet_config(cluster, node, cgroups.create(cluster.names, node.index)), indent=1)
+        )
         proxy.write_text(json.dumps(_proxy_config(cluster, node), indent=1))
         flags = [
             f"--config={config}",

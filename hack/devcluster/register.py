@@ -45,7 +45,9 @@ def claim(name: str, kind: str) -> Cluster:
     with locked(lock):
         known = entries()
         if taken := next((e for e in known if e.name == name), None):
-            raise ClusterError(f"cluster {name} exists ({taken.folder}); take it down with: hack/cluster down --name {name}")
+            raise ClusterError(
+                f"cluster {name} exists ({taken.folder}); take it down with: hack/cluster down --name {name}"
+            )
         used = {e.slot for e in known}
         free = (s for s in range(SLOTS) if s not in used and (not root or network.slot_is_free(Names(name, s))))
         if (slot := next(free, None)) is None:

@@ -43,12 +43,17 @@ def _remove_shim_sockets(names: Names) -> None:
 
 
 def _remove_cni_results(names: Names) -> None:
-    """libcni caches results in a fixed folder, one file per network (our netns name), container and interface."""
-    ours = re.compile(re.escape(names.netns_prefix) + r"[0-9]+-[0-9a-f]{64}-.*")
-    for folder in (Path("/var/lib/cni/results"), Path("/var/lib/cni/cache/results")):
-        for file in folder.iterdir() if folder.is_dir() else []:
-            if ours.fullmatch(file.name):
-                file.unlink(missing_ok=True)
+    """libcni caches results in a fixed folder: one file per network (ours is the netns name), sandbox and interface.
+
+    The loopback's files name only the sandbox, so our sandboxes are read from the others first.
+    """
+    ours = re.compile(re.escape(names.netns_prefix) + r"[0-9]+-([0-9a-f]{64})-.*")
+    folder = Path("/var/lib/cni/results")
+    files = list(folder.iterdir()) if folder.is_dir() else []
+    sandboxes = {match.group(1) for file in files if (match := ours.fullmatch(file.name))}
+    for file in files:
+        if any(sandbox in file.name for sandbox in sandboxes):
+            file.unlink(missing_ok=True)
 
 
 def _remove_log_links(folder: Path) -> None:
