@@ -39,7 +39,7 @@ _TEXTS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
 )
 
 
-def redact_text(text: str) -> str:
+def redact(text: str) -> str:
     """The text with what looks like a secret replaced by `[redacted]`."""
     for pattern, replacement in _TEXTS:
         text = pattern.sub(replacement, text)
@@ -67,7 +67,7 @@ def _value(key: str, value: Any, depth: int) -> Any:
             return [_env(item, depth + 1) for item in value]
         return _arguments(value, depth) if key in ("args", "command") else [_value(key, v, depth + 1) for v in value]
     if isinstance(value, str):
-        return REDACTED if value and _SECRET_NAME.search(key) else redact_text(value)
+        return REDACTED if value and _SECRET_NAME.search(key) else redact(value)
     return value
 
 
