@@ -53,7 +53,8 @@ def judge(alert: Alert, definitions: Definitions) -> Judged:
         if why:
             passed_over[key] = f"{key}: {why}"
         else:
-            matched[key] = Matched(watched.workflow, watched.trigger, _agent(watched.workflow, definitions))
+            workflow = watched.workflow
+            matched[key] = Matched(workflow, watched.trigger, _agent(workflow, definitions))
     ordered = sorted(matched.values(), key=lambda m: (-m.workflow.spec.priority, m.workflow.key))
     return Judged(tuple(ordered), tuple(sorted(passed_over.values())))
 
@@ -67,7 +68,8 @@ def why_nothing(alert: Alert, judged: Judged, definitions: Definitions) -> list[
     others = definitions.elsewhere(alert.name)
     if others:
         where = alert.labels.get("namespace", "")
-        return [f"{others} triggers name {alert.name[:120]}, none of them for namespace {where[:63]!r} with these labels"]
+        what = f"{others} triggers name {alert.name[:120]}"
+        return [f"{what}, none of them for namespace {where[:63]!r} with these labels"]
     return [f"no trigger matches {alert.name[:120]}"]
 
 

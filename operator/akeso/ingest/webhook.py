@@ -146,14 +146,15 @@ def _status(given: Any) -> AlertStatus:
 def _labels(given: Any, limits: Limits) -> Mapping[str, str]:
     """The labels unchanged: they are the identity, so what does not fit is refused and never cut."""
     if not isinstance(given, dict) or not given:
-        raise _BadAlertError(".labels is missing" if given is None else f".labels is {_kind(given)}, not an object with labels")
+        raise _BadAlertError(f".labels is {'missing' if given is None else _kind(given)}, not an object with labels")
     if len(given) > limits.labels:
         raise _BadAlertError(f".labels holds {len(given)} labels, at most {limits.labels} are taken")
     for name, value in given.items():
         if type(value) is not str:
             raise _BadAlertError(f".labels[{_shown(name)}] is {_kind(value)}, not a text")
         if not name or len(name) > limits.label_name or len(value) > limits.label_value:
-            raise _BadAlertError(f".labels[{_shown(name)}] is empty or too long ({len(name)} and {len(value)} characters)")
+            sizes = f"{len(name)} and {len(value)} characters"
+            raise _BadAlertError(f".labels[{_shown(name)}] is empty or too long ({sizes})")
         if "\0" in value or "\0" in name:
             raise _BadAlertError(f".labels[{_shown(name)}] holds a NUL character")
     if not given.get("alertname"):
