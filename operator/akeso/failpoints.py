@@ -17,7 +17,6 @@ from akeso.settings import fail_point
 POINTS: Final = (
     "before-ack-commit",   # an alert was read, nothing is stored
     "after-ack-commit",    # stored, not yet acknowledged
-    "after-ack",           # acknowledged
     "after-claim",         # a worker holds the run
     "after-evidence",      # target and evidence are committed
     "after-decision",      # the answer to the condition is committed

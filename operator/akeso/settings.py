@@ -66,6 +66,11 @@ class Settings:
                 "Settings are invalid", why="; ".join(problems), next_step="correct these variables and start again")
         return cls(**{**values, **{k: v for k, v in overrides.items() if v is not None}})
 
+    def export_kubeconfig(self) -> None:
+        """Point kopf, which knows no settings of ours, at the same cluster."""
+        if self.kubeconfig:
+            os.environ["KUBECONFIG"] = self.kubeconfig
+
 
 def _convert(name: str, text: str, default: Any) -> Any:
     if isinstance(default, bool):

@@ -112,7 +112,7 @@ class Case:
             if resolution.target is not None:
                 history = await services.history.past_actions(resolution.target.key, self.now - HISTORY)
             self.snapshot = await gather(
-                [signal.alert], resolution, services.cluster, services.metrics, history, self.now)
+                [signal.alert], resolution, services.cluster, services.series, history, self.now)
         self.chain, self.facts = resolution.chain, extract(self.snapshot)
         return resolution
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from akeso.engine.intake import workflow_key
 from akeso.engine.readiness import Problem, problems_of
 from akeso.errors import AkesoError, NotFound
 from akeso.model.api.kinds import (
@@ -58,7 +59,10 @@ class Catalogue:
         meta = dig(obj, "metadata", default={})
         key = (kind, str(meta.get("namespace", "")), str(meta.get("name", "")))
         if kind == "Namespace":
-            self.services.definitions.put_namespace(key[2], dict(meta.get("labels") or {}), gone=event == "DELETED")
+            if event == "DELETED":
+                self.services.definitions.remove_namespace(key[2])
+            else:
+                self.services.definitions.put_namespace(key[2], dict(meta.get("labels") or {}))
             return
         if event == "DELETED":
             self._entries.pop(key, None)
@@ -134,7 +138,6 @@ class Catalogue:
             problems, extra = await self._look(resource)
         if problems:
             entry.check_at = self.services.clock() + RECHECK_BROKEN
-        self.services.definitions.set_ready(*key, ready=not problems)
         await self._write(kind, key, entry, problems, extra)
 
     async def _look(self, resource: Resource[Any]) -> tuple[Sequence[Problem], Mapping[str, Any]]:
@@ -145,7 +148,8 @@ class Catalogue:
         return await self._endpoint(resource)
 
     async def _workflow_numbers(self, resource: Resource[Any]) -> Mapping[str, Any]:
-        stats = await self.services.history.workflow_stats(f"{resource.namespace}/{resource.kind}/{resource.name}")
+        stats = await self.services.history.workflow_stats(
+            workflow_key(resource.kind, resource.namespace, resource.name))
         body: dict[str, Any] = {"stepCount": len(resource.spec.steps), "activeRuns": stats.active,
                                 "succeededRuns": stats.succeeded, "failedRuns": stats.failed}
         if stats.success_percent is not None:
@@ -162,7 +166,7 @@ class Catalogue:
             Problem(Reason.ENDPOINT_NOT_FOUND, f"ModelEndpoint {ref.name} does not exist; next: kubectl apply a ModelEndpoint "
                     f"named {ref.name} in namespace {resource.namespace}")
             for ref in resource.spec.model_endpoint_refs
-            if self.services.definitions.endpoint(resource.namespace, ref.name) is None]
+            if self.services.definitions.get("ModelEndpoint", resource.namespace, ref.name) is None]
 
     def _agent_numbers(self, resource: Resource[Any]) -> Mapping[str, Any]:
         states = self.services.breakers.snapshot()
@@ -196,6 +200,7 @@ class Catalogue:
         ref = ObjectRef(kind.resource, key[1], key[2])
         try:
             entry.raw = await self.services.cluster.patch_status(kind.resource, ref, body)
+            self._index(key[0], entry.raw)  # matching passes over what is not Ready, so it must see this
         except NotFound:
             self._entries.pop(key, None)
 

@@ -57,7 +57,7 @@ async def _carry_out(case: Case, record: StepRecord, made: Plan) -> Outcome | Wa
         outcome = Outcome(IntentState.FAILED, str(error), None)
     failpoints.reach("after-write")
     await case.services.store.settle(key, outcome.state, outcome.message, case.now)
-    case.services.on_event("action", {"action": made.action, "outcome": str(outcome.state)})
+    case.services.metrics.acted(made.action, str(outcome.state))
     return outcome
 
 

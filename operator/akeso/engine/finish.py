@@ -29,6 +29,6 @@ async def finish(case: Case) -> Wait | None:
             case.services.log.warning(f"not escalated by channel: {error}", run_id=case.run.name)
     await case.commit(story=[("outcome", reason, f"{phase}: {message}")], phase=phase, reason=reason,
                       message=message, ended_at=case.now)
-    case.services.on_event("run", {"phase": str(phase), "seconds": (case.now - case.run.created_at).total_seconds()})
+    case.services.metrics.runs.labels(str(phase)).inc()
     failpoints.reach("after-finish")
     return None

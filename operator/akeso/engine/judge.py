@@ -26,7 +26,7 @@ async def decide(case: Case, name: str) -> Wait | None:
         assert step.condition.ask is not None  # noqa: S101 the schema says exactly one
         question, uncertain = step.condition.ask.question, step.condition.ask.on_uncertain
         verdict = await _ask(case, step, step.condition.ask)
-    case.services.on_event("decision", {"answer": verdict.answer, "by": verdict.by.partition(":")[0]})
+    case.services.metrics.decided(str(verdict.answer), verdict.by)
     record = moved(record, *_outcome(verdict, uncertain), case.now, verdict=_as_json(verdict))
     await case.commit(record, story=[
         ("question", Reason.ANSWERED, f"{name}: {question}"),

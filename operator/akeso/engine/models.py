@@ -16,7 +16,7 @@ from akeso.ports import Ask
 
 if TYPE_CHECKING:
     from akeso.act.breakers import Breakers
-    from akeso.ingest.matching import Definitions
+    from akeso.ingest.definitions import Definitions
     from akeso.kube.cluster import Cluster
 
 SECRET = Kind("", "v1", "Secret", "secrets")  # only ever read by name, where an endpoint names one
@@ -36,7 +36,7 @@ class Models:
         """Agent's endpoints in order of preference. One that cannot be built counts as away: the next is asked."""
         endpoints: list[tuple[str, Ask]] = []
         for ref in agent.model_endpoint_refs if agent else ():
-            resource = self._definitions.endpoint(namespace, ref.name)
+            resource = self._definitions.get("ModelEndpoint", namespace, ref.name)
             try:
                 ask = await self.endpoint(resource) if resource else _Absent(f"ModelEndpoint {ref.name} does not exist")
             except AkesoError as error:

@@ -15,18 +15,18 @@ _DEADLINE = 5.0
 class Channels:
     """Posts JSON {"text", "run", "namespace", "target"} with an Idempotency-Key, so that a repeat can be recognised."""
 
-    def __init__(self, urls: Mapping[str, str]) -> None:
+    def __init__(self, urls: Mapping[str, str], client: httpx.AsyncClient) -> None:
         self._urls = urls
-        self._client = httpx.AsyncClient(timeout=_DEADLINE, follow_redirects=False, trust_env=False)
+        self._client = client
 
     @classmethod
-    def from_file(cls, path: str) -> Channels:
+    def from_file(cls, path: str, client: httpx.AsyncClient) -> Channels:
         """{"oncall": {"url": "https://..."}}. Raises InvalidInput naming what is wrong with the file."""
         if not path:
-            return cls({})
+            return cls({}, client)
         try:
             raw = orjson.loads(Path(path).read_bytes())
-            return cls({str(name): str(entry["url"]) for name, entry in raw.items()})
+            return cls({str(name): str(entry["url"]) for name, entry in raw.items()}, client)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidInput(f"Channels file {path} cannot be used", why=str(error),
                                next_step='write {"oncall": {"url": "https://..."}} into it') from error
@@ -38,13 +38,11 @@ class Channels:
         try:
             answer = await self._client.post(
                 url, content=orjson.dumps({"text": message, **context}),
-                headers={"Content-Type": "application/json", "Idempotency-Key": key})
+                headers={"Content-Type": "application/json", "Idempotency-Key": key},
+                timeout=_DEADLINE)
         except httpx.HTTPError as error:
             raise TryLater(f"Channel `{channel}` did not answer", why=type(error).__name__, after=5) from error
         if answer.status_code >= 500 or answer.status_code == 429:
             raise TryLater(f"Channel `{channel}` answered {answer.status_code}", after=5)
         if answer.status_code >= 300:
             raise GiveUp(f"Channel `{channel}` answered {answer.status_code}", next_step="check its url")
-
-    async def close(self) -> None:
-        await self._client.aclose()

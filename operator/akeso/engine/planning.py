@@ -160,7 +160,7 @@ async def gate_input(case: Case, action: AnyAction, params: Params, target: Obje
 
 
 async def refuse(case: Case, record: StepRecord, refusal: Refused) -> None:
-    case.services.on_event("gate", {"reason": refusal.reason})
+    case.services.metrics.refused(refusal.reason)
     await case.commit(moved(record, StepPhase.REFUSED, refusal.reason, str(refusal), case.now),
                       story=[("gate", refusal.reason, f"{record.name}: refused: {refusal}")])
 

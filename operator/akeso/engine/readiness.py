@@ -31,7 +31,7 @@ class Problem:
 
 async def problems_of(services: Services, resource: Resource[WorkflowSpec]) -> list[Problem]:
     """Empty where the Workflow can work. Raises ClusterAway where permissions cannot be asked now."""
-    found = [*_steps(services, resource.spec), *_triggers(resource.spec), *_agent(services, resource)]
+    found = [*_steps(services, resource.spec), *_triggers(services, resource), *_agent(services, resource)]
     if not found:
         found += await _permissions(services, resource)
     return found
@@ -82,8 +82,11 @@ def _action(services: Services, step: Step) -> Iterator[Problem]:
         yield Problem(Reason.INVALID_SPEC, f"step `{step.name}`: arguments of {step.action.name}: {said}")
 
 
-def _triggers(spec: WorkflowSpec) -> Iterator[Problem]:
-    for trigger in spec.triggers:
+def _triggers(services: Services, resource: Resource[WorkflowSpec]) -> Iterator[Problem]:
+    broken = services.definitions.broken.get(resource.key)
+    if broken:
+        yield Problem(Reason.INVALID_SPEC, f"{broken}. Next: correct the matcher", "TriggersAccepted")
+    for trigger in resource.spec.triggers:
         if trigger.alert is None:
             yield Problem(Reason.UNSUPPORTED, f"trigger `{trigger.name}`: only `alert` triggers are supported by this "
                           "version of Akeso", "TriggersAccepted")
@@ -93,14 +96,14 @@ def _agent(services: Services, resource: Resource[WorkflowSpec]) -> Iterator[Pro
     spec = resource.spec
     if spec.agent_ref is None:
         return
-    namespace = spec.agent_ref.namespace if isinstance(spec, ClusterWorkflowSpec) and spec.agent_ref else resource.namespace
-    agent = services.definitions.agent(namespace, spec.agent_ref.name)
+    namespace = getattr(spec.agent_ref, "namespace", resource.namespace)
+    agent = services.definitions.get("Agent", namespace, spec.agent_ref.name)
     if agent is None:
         yield Problem(Reason.AGENT_NOT_FOUND, f"agent {spec.agent_ref.name} does not exist in namespace {namespace}; "
                       f"next: kubectl apply an Agent named {spec.agent_ref.name}", "AgentReady")
         return
     for ref in agent.spec.model_endpoint_refs:
-        if services.definitions.endpoint(namespace, ref.name) is None:
+        if services.definitions.get("ModelEndpoint", namespace, ref.name) is None:
             yield Problem(Reason.ENDPOINT_NOT_FOUND, f"agent {agent.name} names ModelEndpoint {ref.name}, which does not "
                           f"exist in namespace {namespace}; next: kubectl apply it, or take it out of the Agent", "AgentReady")
 

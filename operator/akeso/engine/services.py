@@ -1,9 +1,8 @@
 """What the engine works with. Built in `wiring`, faked in tests; the engine itself builds nothing."""
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from akeso.clock import Clock
@@ -16,10 +15,11 @@ if TYPE_CHECKING:
     from akeso.act.registry import Registry
     from akeso.decide.cel import Conditions
     from akeso.engine.models import Models
-    from akeso.ingest.matching import Definitions
+    from akeso.ingest.definitions import Definitions
     from akeso.kube.cluster import Cluster
     from akeso.kube.events import Recorder
     from akeso.record.history import History
+    from akeso.record.metrics import Metrics
     from akeso.record.store import Store
 
 
@@ -50,8 +50,8 @@ class Services:
     notifier: Notifier
     projector: Projector
     log: Any
-    metrics: MetricReader | None = None
-    on_event: Callable[[str, dict[str, str | float]], None] = field(default=lambda name, labels: None)
+    metrics: Metrics
+    series: MetricReader | None = None
 
     def guard(self, name: str) -> AbstractAsyncContextManager[None]:
         return self.breakers.guard(name)

@@ -12,12 +12,11 @@ from typing import Any
 from akeso.decide.gates import BEFORE_ACTING, judge_all
 from akeso.engine.advance import in_order
 from akeso.engine.case import Case
-from akeso.engine.intake import pinned
 from akeso.engine.judge import decide
 from akeso.engine.planning import action_of, gate_input, make_plan, target_of
 from akeso.engine.services import Services
 from akeso.errors import AkesoError, Refused
-from akeso.ingest.matching import match
+from akeso.ingest.matching import Matched, match
 from akeso.model.alert import Alert, Signal
 from akeso.model.evidence import PastAction
 from akeso.model.objects import ref_of
@@ -79,23 +78,21 @@ async def simulate(services: Services, alert: Alert) -> list[Finding]:
                         "compare `triggers[].alert.matchers` with these labels", ok=False)]
     findings: list[Finding] = []
     for one in matched:
-        resource = one.workflow
+        resource = one.resource
         findings.append(Finding("alert", f"{alert.name} matches {resource.key}, trigger {one.trigger.name}"))
         findings += await _one(services, alert, one)
     return findings
 
 
-async def _one(services: Services, alert: Alert, one: Any) -> list[Finding]:
+async def _one(services: Services, alert: Alert, one: Matched) -> list[Finding]:
     now = services.clock()
-    workflow, agent = pinned(services.definitions, one.workflow)
     signal = Signal("simulated", alert, now, now)
     store = _NothingKept(signal, services.history)
     quiet: Any = _Silent()
     dry = replace(services, store=store, history=store, projector=quiet, log=quiet)  # type: ignore[arg-type]
-    namespace = one.workflow.namespace or alert.labels.get("namespace", "") or "default"
-    run = Run("simulated", f"{one.workflow.name}-simulated", namespace, signal.id, one.trigger.name, workflow, agent,
-              RunPhase.RUNNING, 1, now, started_at=now,
-              steps=tuple(StepRecord(s.name) for s in one.workflow.spec.steps))
+    run = Run("simulated", f"{one.resource.name}-simulated", one.run_namespace, signal.id, one.trigger.name,
+              one.workflow, one.agent, RunPhase.RUNNING, 1, now, started_at=now,
+              steps=tuple(StepRecord(s.name) for s in one.resource.spec.steps))
     case = Case.of(dry, run)
     resolution = await case.gather()
     if resolution.target is None:

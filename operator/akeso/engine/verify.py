@@ -71,7 +71,7 @@ def _checked_later(case: Case, name: str) -> bool:
 
 
 async def _did_not_help(case: Case, record: StepRecord, message: str) -> None:
-    case.services.on_event("verification", {"outcome": Reason.STILL_UNHEALTHY})
+    case.services.metrics.acted(plan_of(record).action, Reason.STILL_UNHEALTHY)
     phase = StepPhase.UNDOING if undoable(plan_of(record)) else StepPhase.ESCALATED
     then = "undoing it" if phase is StepPhase.UNDOING else "it cannot be undone. Next: a person must look"
     await case.commit(moved(record, phase, Reason.STILL_UNHEALTHY, message, case.now),
