@@ -51,7 +51,7 @@ class Cluster(Reviews):
     async def logs(
         self, namespace: str, pod: str, container: str, *, previous: bool = False, tail_lines: int = 100,
     ) -> str | None:
-        """The tail of a container's log, at most 64 KiB; None where there is none (no such pod, not started yet)."""
+        """The tail of a container's log, at most 64 KiB; None where there is none (no pod, not started, no line)."""
         lines = max(1, tail_lines)
         while True:
             query: dict[str, str | int | bool] = {"tailLines": lines, "limitBytes": LOG_BYTES, "previous": previous}
@@ -65,7 +65,7 @@ class Cluster(Reviews):
                 return None
             # The kubelet cuts limitBytes from the start of the tail; the end is what says why a container died.
             if len(data) < LOG_BYTES or lines == 1:
-                return data.decode(errors="replace")
+                return data.decode(errors="replace") or None
             lines = max(1, lines // 4)
 
     # writes as a Workflow's ServiceAccount
