@@ -45,3 +45,4 @@ class Choice:
     facts: Sequence[str] = ()
     rules: Sequence[str] = ()
     contradicted: Sequence[str] = ()  # candidates that facts speak against
+    target: str = ""                  # Kind/namespace/name that it is about; may be another object than the alert's

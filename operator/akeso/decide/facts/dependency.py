@@ -1,0 +1,137 @@
+"""What the failure comes from: a Service that the target names, the cluster's DNS, or a webhook, whose own pods are down.
+
+Log text ("connection refused") only tells people more; the finding rests on specs (T2) and on status (T0).
+"""
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from akeso.decide.facts import podstate
+from akeso.decide.facts.network import backing, named, services_of
+from akeso.decide.facts.rollout import containers
+from akeso.decide.facts.view import (
+    View,
+    condition,
+    fact,
+    items,
+    message_of,
+    name_of,
+    namespace_of,
+    path_of,
+    top_owner,
+)
+from akeso.model.evidence import Fact
+from akeso.model.objects import Object, dig, labels
+
+
+def facts(view: View) -> Iterator[Fact]:
+    workload = view.workload
+    if workload is None:
+        return
+    dns = is_dns(workload)
+    yield fact("cluster_dns", dns, f"{path_of(workload)} .metadata")
+    if is_down(view, workload):
+        yield fact("dependents_failing", _dependents(view, workload, dns), "Pods, .spec.template of other workloads")
+
+
+def find(view: View) -> tuple[Object, str] | None:
+    """The component that is down and its role (service, dns, webhook); None where there is none or several."""
+    workload = view.workload
+    if workload is None or not (podstate.failing(view.pods) or _rejected(view)):
+        return None
+    hooks = {path_of(w): (w, "webhook") for w in _webhooks(view)} if _rejected(view) else {}
+    found = hooks or {path_of(w): (w, "service") for w in needed(view) if is_down(view, w)}
+    if not found and _many_fail(view):
+        found = {path_of(w): (w, "dns") for w in view.snapshot.of_kind("Deployment") if is_dns(w) and is_down(view, w)}
+    found = {key: value for key, value in found.items() if key != path_of(workload) and key not in view.trail}
+    return next(iter(found.values())) if len(found) == 1 else None
+
+
+def is_down(view: View, workload: Object) -> bool:
+    """Not one ready replica, by its own status and by its pods."""
+    if workload.get("kind") == "DaemonSet" or dig(workload, "status") is None:
+        return False
+    pods = [p for p in view.snapshot.of_kind("Pod") if top_owner(view.snapshot, p) is workload]
+    return dig(workload, "status", "readyReplicas", default=0) == 0 and not podstate.ready(pods)
+
+
+def is_dns(workload: Object) -> bool:
+    return namespace_of(workload) == "kube-system" and (
+        labels(workload).get("k8s-app") == "kube-dns" or name_of(workload) in ("coredns", "kube-dns"))
+
+
+def needed(view: View) -> list[Object]:
+    """Workloads behind the Services that the pod template names in env, command or args."""
+    text = _spec_text(view.template)
+    own = {name_of(s) for s in services_of(view)}
+    found = []
+    for service in view.snapshot.of_kind("Service"):
+        name, namespace = name_of(service), namespace_of(service)
+        if name in own and namespace == view.namespace:
+            continue
+        if _mentions(text, name, namespace, view.namespace):
+            behind = backing(view, service)
+            if behind is not None and behind is not view.workload:
+                found.append(behind)
+    return found
+
+
+def _spec_text(template: Any) -> str:
+    parts: list[str] = []
+    for container in containers(template).values():
+        parts += [str(e.get("value", "")) for e in items(container, "env")]
+        parts += [str(a) for key in ("command", "args") for a in dig(container, key, default=[])]
+    return "\n".join(parts)[:65536]
+
+
+def _mentions(text: str, service: str, namespace: str, own_namespace: str) -> bool:
+    """The Service as a host name: bare in its own namespace, `name.namespace` in another."""
+    host = re.escape(service) if namespace == own_namespace else rf"{re.escape(service)}\.{re.escape(namespace)}"
+    return bool(service) and re.search(rf"(?<![\w.-]){host}(?![\w-])(?!\.(?!{re.escape(namespace)}\b)\w)", text) is not None
+
+
+def _rejected(view: View) -> bool:
+    from_set = any("failed calling webhook" in str(dig(condition(o, "ReplicaFailure"), "message", default="")).lower()
+                   for o in (view.workload, view.current) if o is not None)
+    about = (view.workload, view.current)
+    return from_set or any("failed calling webhook" in message_of(e).lower() for e in view.events_about(*about))
+
+
+def _webhooks(view: View) -> list[Object]:
+    """Workloads behind the fail-closed webhooks of the cluster that are down."""
+    found = []
+    for kind in ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"):
+        for config in view.snapshot.of_kind(kind):
+            for hook in items(config, "webhooks"):
+                ref = dig(hook, "clientConfig", "service")
+                if ref is None or hook.get("failurePolicy", "Fail") != "Fail":
+                    continue
+                service = named(view, str(ref.get("namespace")), str(ref.get("name")))
+                behind = backing(view, service) if service is not None else None
+                if behind is not None and is_down(view, behind):
+                    found.append(behind)
+    return found
+
+
+def _failing_workloads(view: View) -> list[Object]:
+    owners = {path_of(o): o for p in view.snapshot.of_kind("Pod") if podstate.failure_mode(p) is not None
+              if (o := top_owner(view.snapshot, p)).get("kind") in ("Deployment", "StatefulSet", "DaemonSet")}
+    return list(owners.values())
+
+
+def _many_fail(view: View) -> bool:
+    return len(_failing_workloads(view)) >= 2
+
+
+def _dependents(view: View, workload: Object, dns: bool) -> int:
+    others = [o for o in _failing_workloads(view) if o is not workload]
+    if dns:
+        return len(others) if len(others) >= 2 else 0
+    count = sum(1 for o in others if any(n is workload for n in needed(view.seen_from(o))))
+    hooked = any(w is workload for w in _webhooks(view))
+    if hooked:
+        makers = [view.seen_from(d) for d in view.snapshot.of_kind("Deployment") if d is not workload]
+        count += sum(1 for m in makers if _rejected(m))
+    return count

@@ -1,0 +1,69 @@
+"""From a snapshot to facts: pure, total (hostile shapes included) and deterministic."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from akeso.decide.facts import (
+    alerts,
+    dependency,
+    history,
+    hpa,
+    jobs,
+    metrics,
+    network,
+    nodes,
+    pods,
+    rollout,
+    scheduling,
+    storage,
+    workload,
+)
+from akeso.decide.facts.catalogue import DEPENDENCY_PREFIX
+from akeso.decide.facts.view import View, fact, look, path_of
+from akeso.model.evidence import Fact, Facts, Snapshot
+
+Part = Callable[[View], Iterable[Fact]]
+
+ABOUT_WORKLOAD: Final[Sequence[Part]] = (
+    workload.facts, pods.facts, rollout.facts, scheduling.facts, metrics.facts, hpa.facts, jobs.facts, storage.facts,
+    network.facts, history.facts, dependency.facts,
+)
+ONCE: Final[Sequence[Part]] = (alerts.facts, nodes.facts)
+
+
+def extract(snapshot: Snapshot) -> Facts:
+    """The facts of a snapshot by name, in alphabetical order. What cannot be known is absent."""
+    view = look(snapshot)
+    found = _collect(view, ONCE) | _collect(view, ABOUT_WORKLOAD)
+    if snapshot.target is not None and view.target is not None:
+        found["target_kind"] = fact("target_kind", snapshot.target.kind.kind, "the alert's labels")
+    found |= _about_dependency(view)
+    return {name: found[name] for name in sorted(found)}
+
+
+def _collect(view: View, parts: Sequence[Part]) -> dict[str, Fact]:
+    found: dict[str, Fact] = {}
+    for part in parts:
+        for one in part(view):
+            found.setdefault(one.name, one)
+    return found
+
+
+def _about_dependency(view: View, depth: int = 3) -> dict[str, Fact]:
+    """Facts about the component at the end of the chain of components that are down."""
+    role = ""
+    start = view
+    for _ in range(depth):
+        found = dependency.find(view)
+        if found is None:
+            break
+        view, role = view.seen_from(found[0]), found[1]
+    if view is start:
+        return {}
+    about = _collect(view, ABOUT_WORKLOAD)
+    named = {DEPENDENCY_PREFIX + n: replace(f, name=DEPENDENCY_PREFIX + n) for n, f in about.items()}
+    named["dependency"] = fact("dependency", path_of(view.workload), path_of(view.workload))
+    named["dependency_role"] = fact("dependency_role", role, "where the target names it")
+    return named
