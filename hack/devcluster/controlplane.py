@@ -243,7 +243,7 @@ def grant_roles(cluster: Cluster) -> None:
         "akeso:coredns": [
             {
                 "apiGroups": [""],
-                "resources": ["endpoints", "services", "pods", "namespaces"],
+                "resources": ["services", "pods", "namespaces"],
                 "verbs": ["list", "watch"],
             },
             {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},

@@ -57,10 +57,9 @@ def ensure(packages: dict[str, str]) -> None:
     command = f"apt-get install --no-install-recommends {' '.join(missing)}"
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise ClusterError(f"Debian packages are missing: {', '.join(missing)}; as root: {command}")
-    with locked(Path("/run/akeso-apt.lock")), _services_stay_off():
-        with timed(f"installed {' '.join(missing)}"):
-            say(f"installing Debian packages: {' '.join(missing)}")
-            _apt("install", "-y", "--no-install-recommends", *missing)
+    with locked(Path("/run/akeso-apt.lock")), _services_stay_off(), timed(f"installed {' '.join(missing)}"):
+        say(f"installing Debian packages: {' '.join(missing)}")
+        _apt("install", "-y", "--no-install-recommends", *missing)
 
 
 def _apt(*arguments: str) -> None:

@@ -1,4 +1,7 @@
-"""Clusters by kind, where a container engine answers. The code path is short and was not run on a machine without one."""
+"""Clusters by kind, where a container engine answers.
+
+Not yet run: no machine of this project has had a container engine.
+"""
 
 from __future__ import annotations
 

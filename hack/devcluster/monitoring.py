@@ -119,7 +119,7 @@ def start(
     webhook_url: str,
     token_file: Path | None = None,
     *,
-    intervals: Intervals = Intervals(),  # noqa: B008 - frozen
+    intervals: Intervals = Intervals(),
 ) -> Monitoring:
     """Start both against `cluster` and wait until they serve and every node was scraped.
 
@@ -171,12 +171,14 @@ def _spawn(cluster: Cluster, urls: Monitoring, folder: Path) -> None:
         f"--config.file={folder}/alertmanager.json",
         f"--storage.path={folder}/alertmanager-data",
         f"--web.listen-address={urls.alertmanager_url.removeprefix('http://')}",
+        f"--web.external-url={urls.alertmanager_url}",
         "--cluster.listen-address=",
     ]
     prometheus = [
         f"--config.file={folder}/prometheus.json",
         f"--storage.tsdb.path={folder}/prometheus-data",
         f"--web.listen-address={urls.prometheus_url.removeprefix('http://')}",
+        f"--web.external-url={urls.prometheus_url}",
         "--rules.alert.resend-delay=5s",
         "--web.enable-lifecycle",
     ]

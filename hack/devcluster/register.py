@@ -9,9 +9,9 @@ from pathlib import Path
 
 from . import network
 from .console import ClusterError
-from .paths import RUN_ROOT, SLOTS, Names
+from .paths import RUN_ROOT, SLOTS, Names, state_root
 from .procs import alive, boot_id, myself
-from .state import Cluster, known_names, load, locked, state_root
+from .state import Cluster, known_names, load, locked
 
 
 @dataclass(frozen=True, slots=True)
