@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Protocol
 
 from akeso.clock import Clock, system_clock
-from akeso.errors import AkesoError, InvalidInput
+from akeso.errors import AkesoError, DatabaseAway, InvalidInput
 from akeso.record.incoming import Incoming, Saved, signal_id
 
 COMMITTERS = 2      # one batch is on its way while the next one gathers; more only makes batches smaller
@@ -81,6 +81,8 @@ class Intake:
             return
         try:
             saved = await self._save([item for group in groups for item in group.items])
+        except DatabaseAway:
+            raise  # one attempt for all: a database that is down gets no more load from the callers of one batch
         except AkesoError:
             if len(groups) == 1:
                 raise

@@ -23,7 +23,8 @@ from akeso.record import codec
 from akeso.record.sql import queries
 
 STATEMENT_SECONDS = 10.0   # no statement of ours takes a second; a longer one waits for a lock or a sick disk
-CONNECT_SECONDS = 5        # for one attempt, and for a free connection: a webhook answers before its sender gives up
+CONNECT_SECONDS = 5        # for one attempt to connect
+ACQUIRE_SECONDS = 2.0      # for a free connection: while Postgres is away, a webhook says so before its sender gives up
 RECONNECT_SECONDS = 5.0    # the pool doubles its pauses within this; longer would delay recovery after an outage
 
 _NEXT = "check that Postgres runs and that AKESO_DATABASE_URL points to it"
@@ -79,7 +80,7 @@ async def open_pool(url: str, size: int, *, application_name: str = "akeso") -> 
     Raises InvalidInput for a URL that libpq cannot read.
     """
     pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
-        conninfo(url, application_name), min_size=min(2, size), max_size=size, open=False, timeout=CONNECT_SECONDS,
+        conninfo(url, application_name), min_size=min(2, size), max_size=size, open=False, timeout=ACQUIRE_SECONDS,
         reconnect_timeout=RECONNECT_SECONDS, max_idle=120, name=application_name, configure=_configure,
         kwargs={"autocommit": True, "row_factory": dict_row}, connection_class=AsyncConnection[DictRow],
     )

@@ -43,7 +43,8 @@ def match(workflow: str = "w", **more: Any) -> Match:
 
 
 def plan(**more: Any) -> Plan:
-    change = Change(Verb.PATCH, TARGET, "restart", patch=({"op": "add", "path": "/a", "value": 1},), before={"/a": None})
+    patch = ({"op": "add", "path": "/a", "value": 1},)
+    change = Change(Verb.PATCH, TARGET, "restart", patch=patch, before={"/a": None})
     values: dict[str, Any] = {
         "action": "restart_deployment", "params": {"x": [1, "y"]}, "change": change, "uid": "uid-1", "generation": 3,
         "resource_version": "77", "effect": EffectClass.SPEC_WRITE, "reversibility": Reversibility.EXACT,
@@ -112,7 +113,7 @@ class AlertContract:
         assert signal is not None
         assert not signal.firing
 
-    async def test_firing_again_with_the_same_start_reopens_and_a_new_start_is_a_new_episode(self, ledger: Ledger) -> None:
+    async def test_the_same_start_reopens_a_signal_and_a_new_start_is_a_new_episode(self, ledger: Ledger) -> None:
         for status in ("firing", "resolved", "firing"):
             [saved] = await ledger.store.save_alerts([Incoming(alert(status=status), [match()])], NOW)
         signal = await ledger.store.signal(saved.signal_id)
@@ -125,7 +126,7 @@ class AlertContract:
         assert [s.id for s in both] == [again.signal_id, saved.signal_id]
         assert await ledger.store.signals_for_fingerprints(["f1"], source="other") == []
 
-    async def test_alerts_that_alertmanager_no_longer_lists_are_resolved_unless_seen_since(self, ledger: Ledger) -> None:
+    async def test_alerts_that_are_no_longer_listed_are_resolved_unless_seen_since(self, ledger: Ledger) -> None:
         [run] = await claimed(ledger, Incoming(alert("gone"), [match()]), Incoming(alert("firing")),
                               Incoming(alert("gone", source="other")))
         await ledger.store.release(run.id, run.epoch, None)
@@ -139,7 +140,8 @@ class AlertContract:
 
     @pytest.mark.parametrize("text", [HOSTILE, "x" * 1_000_000, "\udc00" * 5_000, "\0" * 5_000, ""])
     async def test_hostile_text_in_every_place_is_kept_without_harm(self, ledger: Ledger, text: str) -> None:
-        bad = Alert(text, "firing", {"alertname": text, text: "v"}, {"summary": text}, NOW, None, text, text, text, text)
+        labels = {"alertname": text, text: "v"}
+        bad = Alert(text, "firing", labels, {"summary": text}, NOW, None, text, text, text, text)
         item = Incoming(bad, [Match(text, "shop", text, text, {text: [text]}, {"a": {text: text}})])
         [saved] = await ledger.store.save_alerts([item], NOW)
         [again] = await ledger.store.save_alerts([item], NOW)
@@ -152,11 +154,13 @@ class AlertContract:
         [run] = await claimed(ledger, item)
         await ledger.store.save(
             run.id, run.epoch, run={"reason": text, "message": text},
-            steps=[StepRecord("s", reason=text, message=text, data={"t": text})], story=[StoryLine(NOW, "gate", text, text)])
+            steps=[StepRecord("s", reason=text, message=text, data={"t": text})],
+            story=[StoryLine(NOW, "gate", text, text)])
         await ledger.store.note_signal(saved.signal_id, text)
         await ledger.store.beat_heartbeat(text, NOW)
         await ledger.store.lock_target(text, run.id)
-        intent = await ledger.store.intend(Intent("act", run.id, text, run.epoch, plan(diff=text), message=text), run.epoch)
+        wish = Intent("act", run.id, text, run.epoch, plan(diff=text), message=text)
+        intent = await ledger.store.intend(wish, run.epoch)
         await ledger.store.settle("act", IntentState.APPLIED, text, NOW)
         await ledger.store.save_evidence(run.id, {"f": Fact("f", text, text)}, codec.dumps({"logs": text}))
         assert intent.plan.diff == codec.clean_text(text)
@@ -195,8 +199,9 @@ class RunContract:
         assert await ledger.store.claim("me", 9, soon, 15) == []
         [taken] = await ledger.store.claim("me", 9, late, 15)
         assert (taken.id, taken.epoch) == (run.id, 2)
+        line = StoryLine(NOW, "gate", "R", "zombie")
         with pytest.raises(Superseded):
-            await ledger.store.save(run.id, 1, run={"phase": RunPhase.FAILED}, story=[StoryLine(NOW, "gate", "R", "zombie")])
+            await ledger.store.save(run.id, 1, run={"phase": RunPhase.FAILED}, steps=[StepRecord("s")], story=[line])
         with pytest.raises(Superseded):
             await ledger.store.intend(Intent("a", run.id, "s", 1, plan()), 1)
         with pytest.raises(Superseded):
@@ -210,7 +215,8 @@ class RunContract:
     async def test_only_what_changed_is_written_and_steps_keep_their_order(self, ledger: Ledger) -> None:
         [run] = await claimed(ledger)
         steps = [StepRecord(name, data={"n": n}) for n, name in enumerate(("z", "a", "m"))]
-        await ledger.store.save(run.id, 1, run={"phase": RunPhase.RUNNING, "target": TARGET, "started_at": NOW}, steps=steps)
+        running = {"phase": RunPhase.RUNNING, "target": TARGET, "started_at": NOW}
+        await ledger.store.save(run.id, 1, run=running, steps=steps)
         changed = replace(steps[1], phase=StepPhase.SUCCEEDED, attempts=2, started_at=NOW, ended_at=LATER)
         await ledger.store.save(run.id, 1, run={"message": "hello"}, steps=[changed])
         await ledger.store.save(run.id, 1, steps=[StepRecord("late")])
@@ -244,7 +250,7 @@ class RunContract:
         assert await ledger.history.queue_depth(LATER) == 0
 
     @pytest.mark.parametrize("phase", list(RunPhase))
-    async def test_the_ledger_and_the_model_agree_which_phases_are_the_end(self, ledger: Ledger, phase: RunPhase) -> None:
+    async def test_ledger_and_model_agree_which_phases_are_the_end(self, ledger: Ledger, phase: RunPhase) -> None:
         [run] = await claimed(ledger)
         await ledger.store.save(run.id, 1, run={"phase": phase})
         await ledger.store.release(run.id, 1, NOW)
@@ -282,9 +288,11 @@ class EffectContract:
 
     async def test_past_actions_say_how_each_ended(self, ledger: Ledger) -> None:
         [run] = await claimed(ledger)
-        ends = {"ok": (IntentState.APPLIED, StepPhase.SUCCEEDED), "undone": (IntentState.APPLIED, StepPhase.ROLLED_BACK),
-                "no": (IntentState.FAILED, StepPhase.FAILED), "open": (IntentState.APPLIED, StepPhase.VERIFYING),
-                "noop": (IntentState.NOOP, StepPhase.SUCCEEDED), "stale": (IntentState.STALE, StepPhase.REFUSED)}
+        ends = {
+            "ok": (IntentState.APPLIED, StepPhase.SUCCEEDED), "undone": (IntentState.APPLIED, StepPhase.ROLLED_BACK),
+            "no": (IntentState.FAILED, StepPhase.FAILED), "open": (IntentState.APPLIED, StepPhase.VERIFYING),
+            "noop": (IntentState.NOOP, StepPhase.SUCCEEDED), "stale": (IntentState.STALE, StepPhase.REFUSED),
+        }
         for name, (state, phase) in ends.items():
             await ledger.store.intend(Intent(name, run.id, name, 1, plan(action=name)), 1)
             await ledger.store.settle(name, state, "", NOW)

@@ -2,11 +2,11 @@
 from __future__ import annotations
 
 import pytest
+from tests.integration.record.contract import AlertContract, EffectContract, Ledger, RunContract
 
 from akeso.record.history import History
 from akeso.record.store import Store
 from akeso.testing.memory_store import MemoryStore
-from tests.integration.record.contract import AlertContract, EffectContract, Ledger, RunContract
 
 pytestmark = pytest.mark.integration
 

@@ -2,9 +2,9 @@
 from __future__ import annotations
 
 import pytest
+from tests.integration.record.contract import AlertContract, EffectContract, Ledger, RunContract
 
 from akeso.testing.memory_store import MemoryStore
-from tests.integration.record.contract import AlertContract, EffectContract, Ledger, RunContract
 
 
 @pytest.fixture
