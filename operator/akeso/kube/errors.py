@@ -106,7 +106,7 @@ def _retry_after(headers: Mapping[str, str], answer: Mapping[str, Any]) -> float
     details = answer.get("details")
     told = headers.get("Retry-After") or (details.get("retryAfterSeconds") if isinstance(details, dict) else None)
     try:
-        return min(max(float(told or 1), 0.1), 300.0)
+        return min(300.0, max(0.1, float(told or 1)))  # this order turns nan into 0.1
     except ValueError:  # an HTTP date, which the API server never sends
         return 1.0
 
