@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from akeso.decide.facts import extract
+from akeso.decide.facts.extract import extract
 from akeso.engine.services import Services
 from akeso.errors import GiveUp
 from akeso.ingest.evidence import gather
