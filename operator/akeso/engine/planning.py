@@ -141,7 +141,7 @@ async def gate_input(case: Case, action: AnyAction, params: Params, target: Obje
     signal = await services.store.signal(case.run.signal_id)
     trigger = next((t for t in case.spec.triggers if t.name == case.run.trigger and t.alert), None)
     past = await services.history.past_actions(
-        ref.key, case.now - approvals.COOLDOWN_HORIZON, exclude_run=case.run.id)
+        ref.key, case.now - approvals.COOLDOWN_HORIZON, except_run=case.run.id)
     busy = None
     if case.spec.concurrency_policy != "Allow":
         busy = await services.store.lock_target(ref.key, case.run.id)

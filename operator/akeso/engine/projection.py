@@ -42,7 +42,7 @@ _ON_TARGET = ("action", "verification", "undo", "outcome", "gate")  # what `kube
 
 
 class StatusProjector:
-    """Marks are cheap; one task draws. What was not drawn before a crash is found again by `unprojected`."""
+    """Marks are cheap; one task draws. What was not drawn before a crash is found again by `unshown`."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
@@ -74,7 +74,7 @@ class StatusProjector:
 
     async def _sweep(self) -> None:
         try:
-            for run_id in await self.services.store.unprojected(limit=200):
+            for run_id in await self.services.store.unshown(limit=200):
                 self._due[run_id] = None
         except AkesoError as error:
             self.services.log.warning(str(error))
@@ -88,6 +88,7 @@ class StatusProjector:
             self.services.log.exception("status not written", run_id=run_id)
 
     async def draw(self, run_id: str) -> None:
+        version = await self.services.store.version(run_id)
         run = await self.services.store.run(run_id)
         if run is None:
             return
@@ -102,7 +103,7 @@ class StatusProjector:
         except NotFound:
             pass  # deleted by a person: the ledger keeps the record
         await self._post_events(run, story, ref)
-        await self.services.store.mark_projected(run.id, len(story), run.phase)
+        await self.services.store.mark_shown(run.id, version)
 
     async def ensure(self, run_id: str) -> str:
         """Make sure that the WorkflowRun exists; returns its uid."""

@@ -43,9 +43,13 @@ class History:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    async def past_actions(self, target_key: str, since: datetime) -> list[PastAction]:
-        """What was done to a target, newest first. Outcome `Pending` where the verification is not over."""
-        rows = await self._db.rows("past_actions", {"target_key": codec.bounded(target_key), "since": since})
+    async def past_actions(
+        self, target_key: str, since: datetime, *, except_run: str | None = None,
+    ) -> list[PastAction]:
+        """What was done to a target, by other runs than `except_run`, newest first. Outcome `Pending` where the
+        verification is not over."""
+        rows = await self._db.rows("past_actions", {
+            "target_key": codec.bounded(target_key), "since": since, "except_run": except_run})
         return [codec.past_action_from(row) for row in rows]
 
     async def workflow_stats(self, workflow_key: str) -> Stats:

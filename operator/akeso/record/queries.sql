@@ -125,6 +125,7 @@ returning id;
 -- Writes what happened in a run, its steps and its story, for the newest holder only; the end of the run frees its targets.
 with fenced as (
     update run set
+        version    = version + 1,
         phase      = coalesce(c.patch->>'phase', phase),
         reason     = coalesce(c.patch->>'reason', reason),
         message    = coalesce(c.patch->>'message', message),
@@ -156,6 +157,18 @@ with fenced as (
     delete from target_lock where run_id in (select id from fenced where terminal)
 )
 select id from fenced;
+
+-- name: unshown
+-- Runs whose WorkflowRun does not show their newest version, oldest first.
+select id from run where shown <> version order by created_at limit %(limit)s;
+
+-- name: version
+-- The version of a run: read it before the run, so that a change in between is drawn again.
+select version from run where id = %(id)s;
+
+-- name: mark_shown
+-- Its WorkflowRun shows this version now; a newer one stays to be drawn.
+update run set shown = greatest(shown, %(version)s) where id = %(id)s;
 
 -- name: wake
 -- Makes a waiting run due now; a run that ended stays ended.
@@ -223,6 +236,7 @@ select i.created_at as at, r.workflow_key as workflow, i.action, i.target_key as
          else 'Pending' end as outcome
 from intent i join run r on r.id = i.run_id left join step s on s.run_id = i.run_id and s.name = i.step
 where i.target_key = %(target_key)s and i.created_at >= %(since)s and i.state in ('Intent', 'Applied', 'Failed')
+    and (%(except_run)s::uuid is null or i.run_id <> %(except_run)s::uuid)
 order by i.created_at desc, i.action_id;
 
 -- name: workflow_stats

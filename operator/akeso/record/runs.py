@@ -76,6 +76,19 @@ class Runs:
         """Make a run due now, also while it is held; nothing where it ended."""
         await self._db.rows("wake", {"id": run_id, "now": now})
 
+    async def unshown(self, limit: int) -> list[str]:
+        """Ids of runs whose WorkflowRun does not show their newest version."""
+        return names(await self._db.rows("unshown", {"limit": limit}), "id")
+
+    async def version(self, run_id: str) -> int:
+        """Grows with every `save`; -1 for an unknown run."""
+        rows = await self._db.rows("version", {"id": run_id})
+        return int(rows[0]["version"]) if rows else -1
+
+    async def mark_shown(self, run_id: str, version: int) -> None:
+        """The WorkflowRun shows that version now."""
+        await self._db.rows("mark_shown", {"id": run_id, "version": version})
+
     async def run(self, run_id: str) -> Run | None:
         rows = await self._db.rows("run", {"id": run_id})
         return codec.run_from(rows[0]) if rows else None

@@ -31,6 +31,8 @@ class _Row:
     holder: str | None = None
     held_at: datetime | None = None
     story: list[StoryLine] = field(default_factory=list)
+    version: int = 0
+    shown: int = -1
 
 
 class MemorySignals:
@@ -164,6 +166,7 @@ class MemoryRuns:
             kept = codec.step_from(codec.loads(codec.dumps(codec.step_to_json(step, 0))))
             by_name[kept.name] = kept
         row.run = replace(row.run, **changed, steps=tuple(by_name.values()))
+        row.version += 1
         for line in story:
             clean = StoryLine(line.at, *(codec.clean_text(text) for text in (line.kind, line.reason, line.message)))
             if clean not in row.story:
@@ -174,6 +177,16 @@ class MemoryRuns:
     async def wake(self, run_id: str, now: datetime) -> None:
         if run_id in self._rows:
             _wake(self._rows[run_id], now)
+
+    async def unshown(self, limit: int) -> list[str]:
+        return [run_id for run_id, row in self._rows.items() if row.shown != row.version][:limit]
+
+    async def version(self, run_id: str) -> int:
+        return self._rows[run_id].version if run_id in self._rows else -1
+
+    async def mark_shown(self, run_id: str, version: int) -> None:
+        if run_id in self._rows:
+            self._rows[run_id].shown = max(self._rows[run_id].shown, version)
 
     async def run(self, run_id: str) -> Run | None:
         row = self._rows.get(run_id)
@@ -231,11 +244,15 @@ class MemoryStore(MemorySignals, MemoryRuns):
     async def ping(self) -> None:
         """Memory always answers."""
 
-    async def past_actions(self, target_key: str, since: datetime) -> list[PastAction]:
+    async def past_actions(
+        self, target_key: str, since: datetime, *, except_run: str | None = None,
+    ) -> list[PastAction]:
         found = []
         for intent, at in reversed(self._intents.values()):
             key = codec.bounded(intent.plan.change.target.key)
             nothing_done = intent.state in (IntentState.NOOP, IntentState.STALE)
+            if intent.run_id == except_run:
+                continue
             if key == codec.bounded(target_key) and at >= since and not nothing_done:
                 row = self._rows[intent.run_id]
                 found.append(PastAction(at, row.workflow_key, intent.plan.action, key, _outcome(intent, row.run)))
