@@ -48,7 +48,8 @@ def deployment(name: str, *, annotations: Mapping[str, str] | None = None, **spe
             "replicas": 0, "selector": {"matchLabels": {"app": name}},
             "template": {
                 "metadata": {"labels": {"app": name}},
-                "spec": {"containers": [{"name": "app", "image": "app:1", "env": [{"name": "KEY", "value": "hunter2"}]}]},
+                "spec": {"containers": [
+                    {"name": "app", "image": "app:1", "env": [{"name": "KEY", "value": "hunter2"}]}]},
             }, **spec,
         },
     }
@@ -70,9 +71,9 @@ async def kubeconfig_of(admin: Connection, admin_file: Path, namespace: str, acc
     answer = await admin.request(
         "POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token",
         body={"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}})
-    config = yaml.safe_load(admin_file.read_text())
+    config = yaml.safe_load(admin_file.read_text())  # noqa: ASYNC240 a small local file of a test
     config["users"] = [{"name": config["users"][0]["name"], "user": {"token": answer["status"]["token"]}}]
-    file.write_text(yaml.safe_dump(config))
+    file.write_text(yaml.safe_dump(config))  # noqa: ASYNC240 as above
     return file
 
 

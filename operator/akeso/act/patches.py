@@ -43,7 +43,8 @@ def effect(intent: Intent, current: Object) -> list[Operation]:
 def fence(plan: Plan, epoch: int, current: Object) -> list[Operation]:
     """Only the fence (rule 6): after it, no copy of an older effect can land."""
     return [
-        _test("/metadata/uid", plan.uid), _test("/metadata/resourceVersion", dig(current, "metadata", "resourceVersion")),
+        _test("/metadata/uid", plan.uid),
+        _test("/metadata/resourceVersion", dig(current, "metadata", "resourceVersion")),
         *_room_for_annotations(current), *_annotate({names.FENCE: str(epoch)}),
     ]
 

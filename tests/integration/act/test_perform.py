@@ -51,7 +51,8 @@ def plan_for(
     meta = obj["metadata"]
     ref = ObjectRef(kind, meta.get("namespace", ""), meta["name"], meta["uid"])
     return Plan(
-        action="test_action", params={}, change=Change(verb, ref, f"{verb} {ref}", patch=patch or [], before=before or {}),
+        action="test_action", params={},
+        change=Change(verb, ref, f"{verb} {ref}", patch=patch or [], before=before or {}),
         uid=meta["uid"], generation=meta.get("generation", 0), resource_version=meta["resourceVersion"], effect=effect,
         reversibility=Reversibility.EXACT, service_account=service_account or f"{meta.get('namespace')}:fixer")
 
@@ -205,7 +206,8 @@ async def test_a_busy_node_is_cordoned_although_its_version_moves(live: Cluster,
     try:
         plan = plan_for(
             node, NODE, patch=[{"op": "add", "path": "/spec/unschedulable", "value": True}],
-            effect=EffectClass.VERSIONED_WRITE, before={"/spec/unschedulable": None}, service_account=f"{namespace}:fixer")
+            effect=EffectClass.VERSIONED_WRITE, before={"/spec/unschedulable": None},
+            service_account=f"{namespace}:fixer")
         await beat(live, name, "1")
         busy = Beating(live.connection, name)
         outcome = await Performer(busy).perform(intent_for(plan), first_attempt=True)
@@ -242,7 +244,8 @@ async def test_a_dry_run_shows_the_change_and_no_secret_and_writes_nothing(live:
     web = await new_deployment(live, namespace)
     env = "/spec/template/spec/containers/0/env/0/value"
     plan = plan_for(web, DEPLOYMENT, patch=[
-        {"op": "add", "path": "/spec/minReadySeconds", "value": 9}, {"op": "replace", "path": env, "value": "correct-horse"}])
+        {"op": "add", "path": "/spec/minReadySeconds", "value": 9},
+        {"op": "replace", "path": env, "value": "correct-horse"}])
     shown = await Performer(live).dry_run(plan)
     assert "+  minReadySeconds: 9" in shown
     assert "hunter2" not in shown
@@ -306,7 +309,8 @@ async def guarded_pod(live: Cluster, namespace: str, *, minimum: int) -> Object:
 async def test_evicting_a_namesake_burns_no_disruption_budget(live: Cluster, namespace: str) -> None:
     real = await guarded_pod(live, namespace, minimum=0)
     before = await budget(live, namespace, 1)
-    plan = replace(plan_for(real, POD, Verb.EVICT, effect=EffectClass.EVICT), uid="00000000-0000-0000-0000-000000000000")
+    nobody = "00000000-0000-0000-0000-000000000000"
+    plan = replace(plan_for(real, POD, Verb.EVICT, effect=EffectClass.EVICT), uid=nobody)
     for first in (True, False):
         outcome = await Performer(live).perform(intent_for(plan), first_attempt=first)
         assert outcome.state in (IntentState.NOOP, IntentState.APPLIED)
@@ -395,7 +399,8 @@ async def test_a_lost_delete_and_a_lost_eviction_are_read_back(lossy: Lossy, liv
             made = await create(live.connection, POD, namespace, pod(name))
             await lossy.get(POD, namespace, name)  # a connection that is open already
             lossy.next = "response" if loss == "response" else "request"
-            outcome = await Performer(lossy).perform(intent_for(plan_for(made, POD, verb, effect=effect)), first_attempt=True)
+            intent = intent_for(plan_for(made, POD, verb, effect=effect))
+            outcome = await Performer(lossy).perform(intent, first_attempt=True)
             assert outcome.state is IntentState.APPLIED
             assert await live.get(POD, namespace, name) is None
     assert lossy.cutter.lost == ["response", "request"] * 2

@@ -65,7 +65,8 @@ async def test_errors_say_what_the_caller_does_next(live: Cluster, namespace: st
 
     async def patch(*operations: dict[str, Any]) -> None:
         await live.connection.request(
-            "PATCH", path, query={"fieldValidation": "Strict"}, body=list(operations), content_type="application/json-patch+json")
+            "PATCH", path, query={"fieldValidation": "Strict"}, body=list(operations),
+            content_type="application/json-patch+json")
 
     with pytest.raises(Conflict):
         await patch({"op": "test", "path": "/metadata/uid", "value": "other"})
@@ -80,8 +81,9 @@ async def test_errors_say_what_the_caller_does_next(live: Cluster, namespace: st
         await create(live.connection, DEPLOYMENT, namespace, deployment("web"))
     with pytest.raises(NotFound):
         await live.connection.request("GET", f"/api/v1/namespaces/{namespace}/pods/none")
+    collector = "system:serviceaccount:kube-system:generic-garbage-collector"
     with pytest.raises(Conflict):
-        await live.delete(ref_of(made), as_user="system:serviceaccount:kube-system:generic-garbage-collector", uid="other")
+        await live.delete(ref_of(made), as_user=collector, uid="other")
 
 
 async def test_a_server_that_is_not_there_is_away_and_nothing_was_sent(cluster: TestCluster, tmp_path: Path) -> None:
@@ -137,7 +139,8 @@ async def test_the_operator_acts_only_through_the_account_that_a_tenant_lent_it(
                     ref_of(made), as_user=f"system:serviceaccount:{namespace}:lent", uid=made["metadata"]["uid"])
             for method, path in (
                 ("PATCH", f"/apis/apps/v1/namespaces/{namespace}/deployments/web"),
-                ("GET", f"/api/v1/namespaces/{namespace}/secrets"), ("GET", f"/api/v1/namespaces/{namespace}/secrets/x"),
+                ("GET", f"/api/v1/namespaces/{namespace}/secrets"),
+                ("GET", f"/api/v1/namespaces/{namespace}/secrets/x"),
                 ("GET", f"/api/v1/namespaces/{namespace}/configmaps/x"),
             ):
                 with pytest.raises(Forbidden):
@@ -163,7 +166,7 @@ async def test_a_token_counts_only_for_its_audience(live: Cluster, namespace: st
     await apply_rbac(live.connection, rbac.tenant(namespace, "sender", []))
     answer = await live.connection.request(
         "POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/sender/token",
-        body={"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"audiences": ["akeso-webhook"]}})
+        body={"spec": {"audiences": ["akeso-webhook"]}})
     token = answer["status"]["token"]
     assert await live.token_review(token, "akeso-webhook") == f"system:serviceaccount:{namespace}:sender"
     assert await live.token_review(token, "other") is None

@@ -59,7 +59,7 @@ async def opened(breakers: Breakers) -> None:
     assert breakers.state("kubernetes") == "open"
 
 
-async def test_it_opens_after_failures_in_a_row_and_says_when_to_come_back(breakers: Breakers, clock: FakeClock) -> None:
+async def test_it_opens_after_failures_in_a_row_and_says_when_to_return(breakers: Breakers, clock: FakeClock) -> None:
     await opened(breakers)
     clock.pass_seconds(10)
     with pytest.raises(CircuitOpen) as refused:
@@ -90,7 +90,8 @@ async def test_no_answer_is_a_failure(breakers: Breakers, error: AkesoError) -> 
 
 
 @pytest.mark.parametrize("error", [
-    Forbidden(), Refused("Paused", "not now"), TooManyRequests(), CircuitOpen(), asyncio.CancelledError(), KeyError("bug"),
+    Forbidden(), Refused("Paused", "not now"), TooManyRequests(), CircuitOpen(), asyncio.CancelledError(),
+    KeyError("bug"),
 ])
 async def test_an_answer_a_cancellation_and_a_bug_are_no_failures(breakers: Breakers, error: BaseException) -> None:
     for _ in range(10):

@@ -14,8 +14,9 @@ SCALE = {"op": "add", "path": "/spec/replicas", "value": 2}
 
 
 def plan(kind: Kind = DEPLOYMENT, generation: int = 4, patch: dict[str, Any] = SCALE, **more: Any) -> Plan:
+    change = Change(Verb.PATCH, ObjectRef(kind, "shop", "web", "u"), "scale", [patch])
     return Plan(**{
-        "action": "scale", "params": {}, "change": Change(Verb.PATCH, ObjectRef(kind, "shop", "web", "u"), "scale", [patch]),
+        "action": "scale", "params": {}, "change": change,
         "uid": "u", "generation": generation, "resource_version": "10", "effect": EffectClass.SPEC_WRITE,
         "reversibility": Reversibility.EXACT, "service_account": "shop:fixer", **more})
 
@@ -81,7 +82,7 @@ def test_an_effect_has_one_id_and_another_effect_another() -> None:
 
 
 def test_a_diff_leaves_out_what_every_write_changes() -> None:
-    before, after = current(**{"a": "1"}), current(**{"a": "1", "akeso.dev/fence": "4", "akeso.dev/last-action": "id"})
+    before, after = current(a="1"), current(**{"a": "1", "akeso.dev/fence": "4", "akeso.dev/last-action": "id"})
     after["metadata"] |= {"resourceVersion": "34", "generation": 10, "managedFields": [{}]}
     after["status"] = {"x": 1}
     assert diff.unified(before, after) == ""

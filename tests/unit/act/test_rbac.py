@@ -32,8 +32,10 @@ def test_the_operator_holds_no_mutating_verb_on_anything_but_its_own() -> None:
     assert {group for group, _ in writes} == {GROUP, "events.k8s.io", "authentication.k8s.io", "authorization.k8s.io"}
 
 
-@pytest.mark.parametrize("what", ["impersonate", "escalate", "bind", "*", "secrets", "configmaps", "nodes/proxy", "pods/exec",
-                                  "serviceaccounts/token", "deletecollection"])
+@pytest.mark.parametrize("what", [
+    "impersonate", "escalate", "bind", "*", "secrets", "configmaps", "nodes/proxy", "pods/exec",
+    "serviceaccounts/token", "deletecollection",
+])
 def test_the_operator_never_holds(what: str) -> None:
     assert not [grant for grant in granted(OPERATOR) if what in grant]
 

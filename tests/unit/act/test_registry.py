@@ -30,7 +30,8 @@ def registry(*packs: Any) -> Registry:
 
 
 def variant(**attributes: Any) -> Action[Any]:
-    return type("Variant", (Sample,), attributes)()
+    action: Action[Any] = type("Variant", (Sample,), attributes)()
+    return action
 
 
 class Undeclared(Action[Params]):
@@ -57,10 +58,12 @@ def test_an_action_without_declarations_is_refused_by_each_of_them() -> None:
 
 
 @pytest.mark.parametrize(("attributes", "problem"), [
-    ({"name": "no_action"}, "name"), ({"name": "Restart-It"}, "name"), ({"name": "a" * 64}, "name"), ({"name": 3}, "name"),
+    ({"name": "no_action"}, "name"), ({"name": "Restart-It"}, "name"), ({"name": "a" * 64}, "name"),
+    ({"name": 3}, "name"),
     ({"target_kinds": "Deployment"}, "target_kinds"), ({"params": dict}, "params"), ({"effect": "C1"}, "effect"),
     ({"needs": (Rule("", "pods", ("*",)),)}, "verbs"), ({"needs": (Rule("", "pods", ()),)}, "verbs"),
-    ({"needs": (Rule("", "users", ("impersonate",)),)}, "verbs"), ({"needs": (Rule("*", "*", ("patch",)),)}, "no action is given"),
+    ({"needs": (Rule("", "users", ("impersonate",)),)}, "verbs"),
+    ({"needs": (Rule("*", "*", ("patch",)),)}, "no action is given"),
     ({"needs": (Rule("", "secrets", ("get",)),)}, "no action is given"), ({"needs": ()}, "no permission to write"),
     ({"needs": (Rule("", "pods", ("get",)),)}, "no permission to write"),
     ({"effect": EffectClass.READ}, "needs to write although"),
@@ -95,7 +98,8 @@ def test_deny_wins_and_an_empty_allow_list_allows_nothing() -> None:
 
 
 def test_rules_are_united_by_resource() -> None:
-    more = variant(name="scale_sample", needs=(Rule("apps", "deployments", ("patch", "list")), Rule("", "pods", ("get",))))
+    needs = (Rule("apps", "deployments", ("patch", "list")), Rule("", "pods", ("get",)))
+    more = variant(name="scale_sample", needs=needs)
     found = registry(Pack([Sample(), more]))
     assert found.rules_for(["restart_sample", "scale_sample"]) == (
         Rule("", "pods", ("get",)), Rule("apps", "deployments", ("get", "list", "patch")))

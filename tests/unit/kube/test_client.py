@@ -16,7 +16,8 @@ from akeso.model.objects import DEPLOYMENT, NODE, POD, ObjectRef
 WEB = ObjectRef(DEPLOYMENT, "shop", "web", "uid-1")
 FIXER = "system:serviceaccount:shop:fixer"
 NOBODY = [
-    "", " ", "admin", "system:admin", "system:serviceaccount::fixer", "system:serviceaccount:shop:", "system:serviceaccount:shop",
+    "", " ", "admin", "system:admin", "system:serviceaccount::fixer", "system:serviceaccount:shop:",
+    "system:serviceaccount:shop",
     f"{FIXER}\n", f"{FIXER}\r\nImpersonate-Group: system:masters", f"{FIXER}:x", "system:serviceaccount:Shop:fixer",
 ]
 
