@@ -6,6 +6,8 @@ import random
 from collections.abc import Sequence
 from datetime import datetime
 
+import psycopg
+import psycopg.rows
 import pytest
 from tests.integration.record.contract import NOW, alert, match
 
@@ -14,6 +16,7 @@ from akeso.record.history import History
 from akeso.record.incoming import Incoming, Saved
 from akeso.record.intake import Intake
 from akeso.record.pool import Database
+from akeso.record.sql import queries
 from akeso.record.store import Store
 
 pytestmark = pytest.mark.integration
@@ -122,3 +125,20 @@ async def test_a_caller_that_goes_away_takes_nobody_with_it(store: Store) -> Non
         task.cancel()
     done = await asyncio.gather(*tasks, return_exceptions=True)
     assert all(isinstance(answer, list) for answer in done[1::2])
+
+
+async def test_claiming_does_not_slow_down_with_the_depth_of_the_ledger(database_url: str, database: Database) -> None:
+    await Store(database).save_alerts([Incoming(alert(), [match()])], NOW)
+    with psycopg.connect(database_url, autocommit=True, row_factory=psycopg.rows.tuple_row) as connection:
+        connection.execute("""
+            insert into run (id, name, namespace, signal_id, workflow_key, trigger, workflow, agent, phase, wake_at,
+                created_at)
+            select gen_random_uuid(), 'n' || n, 'shop', (select id from signal), 'w' || n, 't', '{}', '{}',
+                case when n % 2 = 0 then 'Succeeded' else 'WaitingForApproval' end,
+                case when n % 4 = 0 then now() end, now() from generate_series(1, 30000) n""")
+        connection.execute("analyze run")
+        params = {"holder": "me", "limit": 8, "now": NOW, "silent_since": NOW, "held": []}
+        plan = "\n".join(row[0] for row in connection.execute(b"explain " + queries()["claim"].encode(), params))
+    assert "run_due" in plan
+    assert "run_held" in plan
+    assert "Seq Scan on run" not in plan
