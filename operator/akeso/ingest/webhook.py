@@ -128,7 +128,7 @@ def _alert(raw: Any, status: Any, group_key: str, receiver: str, source: str, li
         status=_status(raw.get("status") or status),
         labels=labels,
         annotations=_annotations(raw.get("annotations"), limits),
-        starts_at=_time(raw, "startsAt"),
+        starts_at=_start(raw),
         ends_at=_end(raw),
         generator_url=_text(raw.get("generatorURL"), 2_048),
         group_key=group_key, receiver=receiver, source=source,
@@ -181,11 +181,12 @@ def _fingerprint(given: Any, labels: Mapping[str, str]) -> str:
     return given
 
 
-def _time(raw: Mapping[str, Any], field: str) -> datetime:
-    value = _parsed(raw.get(field))
+def _start(raw: Mapping[str, Any]) -> datetime:
+    """The start, cut to milliseconds: the webhook sends nanoseconds, the API cuts them, and it is the identity."""
+    value = _parsed(raw.get("startsAt"))
     if value is None:
-        raise _BadAlertError(f".{field} is {_shown(raw.get(field))}, not an RFC 3339 time from {_EPOCH_YEAR} on")
-    return value
+        raise _BadAlertError(f".startsAt is {_shown(raw.get('startsAt'))}, not an RFC 3339 time from {_EPOCH_YEAR} on")
+    return value.replace(microsecond=value.microsecond // 1_000 * 1_000)
 
 
 def _end(raw: Mapping[str, Any]) -> datetime | None:
