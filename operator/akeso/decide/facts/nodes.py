@@ -51,6 +51,8 @@ def _all(view: View, nodes: list[Object]) -> Iterator[Fact]:
     alerting_down = {n for n in alerting if any(name_of(o) == n and not_ready(o) for o in nodes)}
     unseen = {n for n in alerting if not any(name_of(o) == n for o in nodes)}
     mass = down / len(nodes) > 0.5 or len(alerting_down | unseen) / len(nodes) > 0.5
+    if len(nodes) < 3 and (view.target is None or view.target.get("kind") != "Node"):
+        return  # the nodes of a workload's few pods say nothing about the cluster
     yield fact("mass_node_failure", mass, "Nodes .status.conditions[Ready], alerts")
 
 

@@ -36,7 +36,8 @@ def facts(view: View) -> Iterator[Fact]:
     reasons = reasons_in(text)
     if reasons:
         yield fact("unschedulable_reasons", reasons, f"{path_of(pod)} .status.conditions[PodScheduled].message")
-    yield from _against_nodes(view, pod)
+    if _every_node_seen(view, text):
+        yield from _against_nodes(view, pod)
 
 
 def reasons_in(text: str) -> tuple[str, ...]:
@@ -44,6 +45,12 @@ def reasons_in(text: str) -> tuple[str, ...]:
     lowered = re.split(r"preemption:", text.lower())[0]
     found = [name for name, pattern in _REASONS if re.search(pattern, lowered)]
     return tuple(sorted(found)) if found or not lowered.strip() else ("other",)
+
+
+def _every_node_seen(view: View, text: str) -> bool:
+    """The snapshot holds as many nodes as the scheduler counted; of some nodes nothing can be said about every node."""
+    counted = re.match(r"0/(\d{1,6}) nodes", text)
+    return counted is not None and int(counted.group(1)) == len(view.snapshot.of_kind("Node"))
 
 
 def _against_nodes(view: View, pod: Object) -> Iterator[Fact]:
