@@ -202,7 +202,8 @@ def sweep() -> list[str]:
                 removed.append(entry.name)
     for name in network_orphans():
         say(f"sweeping namespaces and links of {name}, which no record names")
-        for names in network.all_slots(name):
+        used = {entry.slot for entry in register.entries()}  # a cut link name may be another cluster's there
+        for names in (n for n in network.all_slots(name) if n.slot not in used):
             teardown.native(names, state_root() / name, None)
         removed.append(name)
     return removed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -80,12 +81,13 @@ def native(names: Names, folder: Path, cluster: Cluster | None) -> None:
     Raises ClusterError naming what could not be removed; the state folder then stays.
     """
     _end_processes(names, folder, cluster)
-    _remove_shim_sockets(names)
-    _unmount(folder, names.run_folder)
-    network.remove(names)
-    cgroups.remove(names)
-    _remove_cni_results(names)
-    _remove_log_links(folder)
+    if os.geteuid() == 0:  # others can have made processes and files only
+        _remove_shim_sockets(names)
+        _unmount(folder, names.run_folder)
+        network.remove(names)
+        cgroups.remove(names)
+        _remove_cni_results(names)
+        _remove_log_links(folder)
     if left := leftovers(names, folder):
         raise ClusterError(f"cluster {names.name}: could not remove {'; '.join(left)}; run hack/cluster sweep again")
     shutil.rmtree(names.run_folder, ignore_errors=True)

@@ -246,7 +246,7 @@ def test_a_second_cluster_runs_beside_and_its_end_does_not_touch_the_first(two_n
 def test_sweep_removes_a_cluster_whose_api_server_was_killed() -> None:
     found = devcluster.up(f"{NAME}-wreck", control_plane_only=True)
     procs.kill([found.proc("kube-apiserver").pid])
-    assert devcluster.sweep() == [found.name]
+    assert found.name in devcluster.sweep()
     assert not any(procs.alive(record) for record in found.procs)
     assert not found.folder.exists()
 
@@ -272,7 +272,8 @@ def test_down_leaves_no_process_mount_namespace_link_or_cgroup(two_nodes: Cluste
     assert NAME not in mounts
     assert not list(Path("/sys/fs/cgroup").rglob(f"*{NAME}*"))
     assert NAME not in subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, timeout=10).stdout
-    assert not list(Path("/var/log/containers").glob("*"))
+    logs = [str(link.readlink()) for link in Path("/var/log/containers").glob("*")]
+    assert not [target for target in logs if f"/{NAME}/" in target]
     assert not names.run_folder.exists()
     assert not (state_root() / NAME).exists()
     assert load(NAME) is None
