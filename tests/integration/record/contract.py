@@ -266,6 +266,17 @@ class RunContract:
         with pytest.raises(Superseded):
             await ledger.store.lock_target(TARGET.key, one.id)
 
+    async def test_a_run_is_unshown_until_its_newest_version_was_drawn(self, ledger: Ledger) -> None:
+        [run] = await claimed(ledger)
+        assert await ledger.store.unshown(9) == [run.id]
+        drawn = await ledger.store.version(run.id)
+        await ledger.store.save(run.id, 1, run={"message": "changed while it was drawn"})
+        await ledger.store.mark_shown(run.id, drawn)
+        assert await ledger.store.unshown(9) == [run.id]
+        await ledger.store.mark_shown(run.id, await ledger.store.version(run.id))
+        await ledger.store.mark_shown(run.id, drawn)
+        assert await ledger.store.unshown(9) == []
+
     async def test_an_unknown_run_is_none(self, ledger: Ledger) -> None:
         nobody = "00000000-0000-0000-0000-000000000000"
         assert await ledger.store.run(nobody) is None
@@ -303,6 +314,7 @@ class EffectContract:
         assert [p.action for p in past] == ["open", "no", "undone", "ok"]
         assert await ledger.history.past_actions(TARGET.key, datetime(2999, 1, 1, tzinfo=UTC)) == []
         assert await ledger.history.past_actions("other", NOW) == []
+        assert await ledger.history.past_actions(TARGET.key, NOW.replace(year=2020), except_run=run.id) == []
 
     async def test_evidence_comes_back_as_it_was_seen(self, ledger: Ledger) -> None:
         [run] = await claimed(ledger)
