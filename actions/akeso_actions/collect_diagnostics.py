@@ -43,7 +43,7 @@ class CollectDiagnostics(Action[CollectParams]):
     title = "Keep objects, events and logs of what fails"
     params: ClassVar[type[Params]] = CollectParams
     target_kinds: ClassVar[tuple[Kind, ...]] = (POD, DEPLOYMENT, STATEFULSET, NODE)
-    needs: ClassVar[tuple[Rule, ...]] = ()  # the operator has read it all before; nothing is asked of the tenant's ServiceAccount
+    needs: ClassVar[tuple[Rule, ...]] = ()  # the operator has read it all before; the tenant's account needs nothing
     effect = EffectClass.READ
     reversibility = Reversibility.NOTHING
     verify_within_seconds = 30

@@ -14,7 +14,7 @@ from akeso_actions.preconditions import condition_of, mappings, refuse, text
 
 @dataclass(frozen=True, slots=True)
 class Raise:
-    """One container's limit goes from `old` to `new` bytes; `request` is its memory request (None: unset, so = limit)."""
+    """One container's limit goes from `old` to `new` bytes; `request`: its memory request (None: unset, so = limit)."""
 
     container: Mapping[str, Any]
     old: int

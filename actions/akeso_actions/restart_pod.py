@@ -28,7 +28,7 @@ class RestartPodParams(CamelParams):
 
 class RestartPod(Action[RestartPodParams]):
     """DELETE with the uid as precondition, so that a namesake that came since is never deleted. What was only in the
-    pod (its emptyDir, its logs) goes with it, hence irreversible. Disruption budgets do not count; evict_pod heeds them.
+    pod (its emptyDir, its logs) goes with it, hence irreversible. Disruption budgets are not asked (see evict_pod).
     """
 
     name = "restart_pod"

@@ -23,7 +23,7 @@ from akeso.sdk.action import (
 )
 from akeso_actions import podstate, rollout
 from akeso_actions.patching import restore, set_values
-from akeso_actions.preconditions import CamelParams, condition_of, integer, mapping, refuse, text
+from akeso_actions.preconditions import CamelParams, condition_of, integer, mapping, mappings, refuse, text
 
 HISTORY = "deployment.kubernetes.io/revision-history"
 
@@ -127,7 +127,7 @@ def _was_available(ctx: Context, current: Object) -> bool:
 def _template(replicaset: Object) -> Mapping[str, Any]:
     """The ReplicaSet's template without the label that the controller added."""
     template = deepcopy(dict(mapping(replicaset, "spec", "template")))
-    if not template.get("spec"):
+    if not mappings(template, "spec", "containers"):
         refuse(f"ReplicaSet/{text(replicaset, 'metadata', 'name')} holds no pod template")
     labels = mapping(template, "metadata", "labels")
     kept = {key: value for key, value in labels.items() if key != rollout.POD_TEMPLATE_HASH}
@@ -136,5 +136,4 @@ def _template(replicaset: Object) -> Mapping[str, Any]:
 
 
 def _images(template: Mapping[str, Any]) -> list[str]:
-    containers = dig(template, "spec", "containers", default=[])
-    return [text(container, "image") for container in containers]
+    return [text(container, "image") for container in mappings(template, "spec", "containers")]

@@ -28,7 +28,7 @@ from akeso_actions.memory_room import Raise, require_room
 from akeso_actions.patching import pointer, restore, set_values, value_at
 from akeso_actions.preconditions import CamelParams, mappings, refuse, text
 
-MI = 2**20
+KI, MI = 2**10, 2**20
 
 
 class MemoryParams(CamelParams):
@@ -151,12 +151,12 @@ def _amount(container: Mapping[str, Any], what: str) -> int | None:
 
 
 def _wanted(old: int, params: MemoryParams) -> int:
-    """The new limit in bytes: rounded up to whole Mi where that stays within the double and within the cap."""
+    """The new limit in bytes: rounded up to whole Mi (small ones: Ki), unless that would pass the double or the cap."""
     if params.limit:
         return parse_bytes(params.limit)
     exact = Fraction(Decimal(params.factor)) * old
     least = -(-exact.numerator // exact.denominator)
-    readable = round_up(least, MI)
+    readable = round_up(least, MI if least >= 16 * MI else KI)
     return readable if readable <= min(2 * old, parse_bytes(params.max_limit)) else least
 
 

@@ -41,14 +41,13 @@ def parse_bytes(value: Any) -> int:
 
 
 def format_bytes(amount: int) -> str:
-    """The shortest exact form without fraction, binary suffixes first: 1610612736 is `1536Mi`, 2000000 is `2M`."""
+    """The shortest exact form without fraction, binary before decimal: 1610612736 is `1536Mi`, 2000000 is `2M`."""
     if amount < 0:
         raise ValueError(f"negative amount: {amount}")
-    for suffixes in (_BINARY, _DECIMAL):
-        for suffix, factor in reversed(suffixes.items()):
-            if amount and amount % factor == 0:
-                return f"{amount // factor}{suffix}"
-    return str(amount)
+    if amount == 0:
+        return "0"
+    exact = [f"{amount // factor}{suffix}" for suffix, factor in (_BINARY | _DECIMAL).items() if amount % factor == 0]
+    return min([*exact, str(amount)], key=lambda text: len(text.rstrip("i")))
 
 
 def round_up(amount: int, unit: int) -> int:

@@ -33,7 +33,7 @@ _TEXTS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     ), REDACTED),
     (re.compile(r"(?<=://)[^\s/@:]{0,256}:[^\s/@]{1,256}(?=@)"), REDACTED),
     (re.compile(
-        rf"(?i)((?:{_NAMES})s?\\?[\"']?\s{{0,4}}(?:=>|:=|=|:)\s{{0,4}})(?!\s|\[redacted\])"
+        rf"(?i)((?:{_NAMES})s?\\?[\"']?\s{{0,4}}(?>=>|:=|=|:)\s{{0,4}}+)(?!\s|\[redacted\])"
         r"(?:\\?\"[^\"\r\n]*\"?|'[^'\r\n]*'?|[^\s,;&\"'}\])]+)",
     ), rf"\1{REDACTED}"),
 )
