@@ -33,26 +33,34 @@ def effect(intent: Intent, current: Object) -> list[Operation]:
         unchanged = _test("/metadata/resourceVersion", dig(current, "metadata", "resourceVersion"))
     else:
         unchanged = _test("/metadata/generation", plan.generation)
-    marks = {names.LAST_ACTION: intent.action_id, names.FENCE: str(intent.epoch)}
+    marks = {names.LAST_ACTION: intent.action_id, names.FENCE: _fence(intent, intent.epoch)}
     return [
         _test("/metadata/uid", plan.uid), unchanged, *_fence_as_read(current), *_room_for_annotations(current),
         *plan.change.patch, *_annotate(marks),
     ]
 
 
-def fence(plan: Plan, epoch: int, current: Object) -> list[Operation]:
+def fence(intent: Intent, epoch: int, current: Object) -> list[Operation]:
     """Only the fence (rule 6): after it, no copy of an older effect can land."""
     return [
-        _test("/metadata/uid", plan.uid),
+        _test("/metadata/uid", intent.plan.uid),
         _test("/metadata/resourceVersion", dig(current, "metadata", "resourceVersion")),
-        *_room_for_annotations(current), *_annotate({names.FENCE: str(epoch)}),
+        *_room_for_annotations(current), *_annotate({names.FENCE: _fence(intent, epoch)}),
     ]
 
 
-def fence_of(obj: Object) -> int:
-    """The epoch of the newest write. Garbage counts as none; the patch still tests for that garbage."""
-    text = str(dig(obj, "metadata", "annotations", names.FENCE, default=""))
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+def fence_of(obj: Object, run_id: str) -> int:
+    """The epoch under which that run wrote the object last; 0 where another run did, or nobody.
+
+    Epochs count the claims of one run, so those of two runs cannot be compared; a fence of another run, and garbage,
+    are only tested to be still the ones that were read.
+    """
+    text, _, run = str(dig(obj, "metadata", "annotations", names.FENCE, default="")).partition(".")
+    return int(text) if run == run_id and text.isascii() and text.isdigit() and len(text) < 19 else 0
+
+
+def _fence(intent: Intent, epoch: int) -> str:
+    return f"{epoch}.{intent.run_id}"
 
 
 def unchanged_values(before: Mapping[str, Any], current: Object) -> bool:

@@ -65,7 +65,7 @@ class Performer:
         if plan.change.verb is Verb.PATCH:
             if (gone := _moved(plan, current)) is not None:
                 raise Conflict(gone)
-            nobody = Intent("dry-run", "", "", patches.fence_of(current), plan)
+            nobody = Intent("dry-run", "", "", 0, plan)
             return diff.unified(current, await self._simulate(nobody, current))
         await self._remove(plan, dry_run=True)
         return f"{plan.change.verb} {plan.change.target} (uid {plan.uid})"
@@ -93,9 +93,11 @@ class Performer:
         """Give up an effect that may still be on its way (rule 6): raise the fence, then no copy of it can land.
 
         APPLIED where it had landed after all. A removal cannot be fenced: it is read back and the message says so.
-        Raises like perform.
+        Raises like perform, and InvalidInput where `epoch` is not higher than the intent's.
         """
         plan = intent.plan
+        if epoch <= intent.epoch:
+            raise InvalidInput(f"epoch {epoch} does not fence epoch {intent.epoch}")
         for _ in range(MAX_SENDS):
             current = await self._read(plan)
             if plan.change.verb is not Verb.PATCH:
@@ -106,11 +108,12 @@ class Performer:
                 return _stale(f"{plan.change.target} is gone; nothing can land any more", current)
             if _ours(intent, current):
                 return _applied("it had been applied", current)
-            if patches.fence_of(current) >= epoch or (not patches.versioned(plan) and _moved(plan, current)):
+            void = not patches.versioned(plan) and _moved(plan, current)
+            if void or patches.fence_of(current, intent.run_id) >= epoch:
                 return _stale("given up; no copy of it can land any more", current)
             try:
                 await self._cluster.patch(
-                    plan.change.target, patches.fence(plan, epoch, current), as_user=_as_user(plan))
+                    plan.change.target, patches.fence(intent, epoch, current), as_user=_as_user(plan))
             except (Conflict, NotFound, OutcomeUnknown):
                 continue
         raise OutcomeUnknown(f"{plan.change.target} changes too fast to be fenced", next_step="try again")
@@ -223,7 +226,7 @@ def _settled(intent: Intent, current: Object | None) -> Outcome | None:
         return _stale(f"{plan.change.target} is gone (uid {plan.uid})", current)
     if _ours(intent, current):
         return _applied(plan.change.summary, current)
-    if (newer := patches.fence_of(current)) > intent.epoch:
+    if (newer := patches.fence_of(current, intent.run_id)) > intent.epoch:
         return _stale(f"{plan.change.target} was written under epoch {newer}, newer than ours, {intent.epoch}", current)
     moved = _moved(plan, current)
     return _stale(moved, current) if moved else None

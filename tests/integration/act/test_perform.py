@@ -14,7 +14,7 @@ from tests.integration.kubeobjects import apply_rbac, create, deployment, pod, s
 
 from akeso.act import patches, rbac
 from akeso.act.perform import Outcome, Performer, action_id
-from akeso.errors import ClusterAway, Conflict, Forbidden, OutcomeUnknown, TooManyRequests
+from akeso.errors import ClusterAway, Conflict, Forbidden, InvalidInput, OutcomeUnknown, TooManyRequests
 from akeso.kube.client import Connection, connect
 from akeso.kube.cluster import Cluster
 from akeso.model import names
@@ -97,7 +97,7 @@ async def test_a_plan_is_applied_once_with_marker_and_fence(live: Cluster, names
     assert after["spec"]["minReadySeconds"] == 7
     assert after["metadata"]["generation"] == web["metadata"]["generation"] + 1
     assert after["metadata"]["annotations"][names.LAST_ACTION] == intent.action_id
-    assert after["metadata"]["annotations"][names.FENCE] == "3"
+    assert after["metadata"]["annotations"][names.FENCE] == "3.run"
 
 
 async def test_a_replay_on_purpose_is_recognised_and_writes_nothing(live: Cluster, namespace: str) -> None:
@@ -136,6 +136,30 @@ async def test_an_older_action_does_not_come_back_after_a_newer_one(live: Cluste
     assert after["metadata"]["generation"] == web["metadata"]["generation"] + 2
 
 
+async def test_another_run_with_fewer_claims_may_write_after_one_with_more(live: Cluster, namespace: str) -> None:
+    web = await new_deployment(live, namespace)
+    await Performer(live).perform(intent_for(ready_seconds(web, 1), epoch=9, run="one"), first_attempt=True)
+    second = intent_for(ready_seconds(await now(live, web), 2), epoch=1, run="two")
+    assert (await Performer(live).perform(second, first_attempt=True)).state is IntentState.APPLIED
+
+
+async def test_a_write_of_somebody_else_between_our_read_and_our_write_stands(live: Cluster, namespace: str) -> None:
+    web = await new_deployment(live, namespace)
+
+    class Meddling(Cluster):
+        async def patch(self, ref: ObjectRef, operations: Any, *, as_user: str, dry_run: bool = False) -> Object:
+            if not dry_run:
+                await self.connection.request(
+                    "PATCH", f"/apis/apps/v1/namespaces/{namespace}/deployments/web",
+                    body={"spec": {"minReadySeconds": 3}}, content_type="application/merge-patch+json")
+            return await super().patch(ref, operations, as_user=as_user, dry_run=dry_run)
+
+    meddled = Meddling(live.connection)
+    outcome = await Performer(meddled).perform(intent_for(ready_seconds(web, 7)), first_attempt=True)
+    assert outcome.state is IntentState.STALE
+    assert (await now(live, web))["spec"]["minReadySeconds"] == 3
+
+
 async def test_a_change_by_somebody_else_makes_the_plan_stale(live: Cluster, namespace: str) -> None:
     web = await new_deployment(live, namespace)
     plan = ready_seconds(web, 7)
@@ -161,10 +185,12 @@ async def test_an_older_epoch_does_not_write_after_a_newer_one(live: Cluster, na
     plan = plan_for(web, STATEFULSET, patch=[{"op": "add", "path": "/spec/minReadySeconds", "value": 7}])
     stuck = intent_for(plan, epoch=4)
     request = patches.effect(stuck, web)
+    with pytest.raises(InvalidInput):
+        await Performer(live).abandon(stuck, 4)
     given_up = await Performer(live).abandon(stuck, 5)
     assert given_up.state is IntentState.STALE
     fenced = await now(live, web, STATEFULSET)
-    assert fenced["metadata"]["annotations"][names.FENCE] == "5"
+    assert fenced["metadata"]["annotations"][names.FENCE] == "5.run"
     assert fenced["metadata"]["generation"] == web["metadata"]["generation"]
     with pytest.raises(Conflict):
         await live.patch(stuck.plan.change.target, request, as_user=f"system:serviceaccount:{namespace}:fixer")

@@ -34,7 +34,7 @@ def test_uid_and_generation_are_those_that_were_decided_about() -> None:
         {"op": "test", "path": "/metadata/annotations/akeso.dev~1fence", "value": "2"},
         SCALE,
         {"op": "add", "path": "/metadata/annotations/akeso.dev~1last-action", "value": "id"},
-        {"op": "add", "path": "/metadata/annotations/akeso.dev~1fence", "value": "3"},
+        {"op": "add", "path": "/metadata/annotations/akeso.dev~1fence", "value": "3.run"},
     ]
 
 
@@ -54,9 +54,10 @@ def test_where_no_generation_moves_the_version_is_tested(versioned: Plan) -> Non
     assert patch[1] == {"op": "test", "path": "/metadata/resourceVersion", "value": "33"}
 
 
-@pytest.mark.parametrize(("text", "epoch"), [("7", 7), ("", 0), ("-1", 0), ("x", 0), ("٣", 0), ("9" * 40, 0)])
-def test_a_fence_is_a_number_or_none(text: str, epoch: int) -> None:
-    assert patches.fence_of(current(**{"akeso.dev/fence": text})) == epoch
+@pytest.mark.parametrize(("text", "epoch"), [
+    ("7.run", 7), ("7.other", 0), ("7", 0), ("", 0), ("-1.run", 0), ("x.run", 0), ("٣.run", 0), ("9" * 40 + ".run", 0)])
+def test_a_fence_is_an_epoch_of_this_run_or_none(text: str, epoch: int) -> None:
+    assert patches.fence_of(current(**{"akeso.dev/fence": text}), "run") == epoch
 
 
 def test_values_are_compared_at_their_pointers() -> None:
