@@ -54,7 +54,7 @@ def test_the_scan_sees_the_sources() -> None:
 
 @pytest.mark.parametrize("folder", ["operator", "actions", "templates"])
 def test_a_source_folder_is_not_a_package(folder: str) -> None:
-    assert not (ROOT / folder / "__init__.py").exists(), "it would shadow a module: `operator` is the standard library's"
+    assert not (ROOT / folder / "__init__.py").exists(), "`operator` is the standard library's"
 
 
 def test_imports_go_down_only() -> None:
