@@ -26,7 +26,8 @@ def example() -> tuple[Action[Params], str]:
 
 def context(action: Action[Params], **spec: Any) -> Context:
     ref = ObjectRef(action.target_kinds[0], "shop", "checkout", "uid-1")
-    return Context(now=NOW, ref=ref, target={"metadata": {"name": "checkout"}, "spec": spec}, snapshot=Snapshot(NOW))
+    target = {"metadata": {"name": "checkout"}, "spec": spec}
+    return Context(now=NOW, ref=ref, target=target, snapshot=Snapshot(NOW, ()))
 
 
 def test_the_example_action_has_at_most_thirty_five_lines_with_its_imports() -> None:
