@@ -50,6 +50,7 @@ class Catalogue:
     questions: Sequence[Question]
     weights: Mapping[int, float]
     vectors: Sequence[tuple[Question, str, Vector]]
+    neutral: frozenset[str] = frozenset()
 
 
 @lru_cache(maxsize=1)
@@ -60,18 +61,19 @@ def catalogue() -> Catalogue:
 
 def build(raw: Mapping[str, Any]) -> Catalogue:
     questions = [
-        Question(q["id"], tuple(q["ask"]), q.get("right", ""), conditions(q.get("yes"), q["id"]), conditions(q.get("no"), q["id"]))
+        Question(q["id"], tuple(q["ask"]), q.get("right", ""), conditions(q.get("yes_when"), q["id"]), conditions(q.get("no_when"), q["id"]))
         for q in raw["questions"]
     ]
     for question in questions:
         if not question.right and not question.yes:
-            raise InvalidInput("The question catalogue is wrong", why=f"{question.id} has neither `right` nor `yes`")
+            raise InvalidInput("The question catalogue is wrong", why=f"{question.id} has neither `right` nor `yes_when`")
         if any((line := entry(c.fact)) is not None and line.tier is Tier.INTERNET for c in (*question.yes, *question.no)):
             raise InvalidInput("The question catalogue is wrong", why=f"{question.id} rests on what the internet wrote")
     texts = [(q, text) for q in questions for text in q.ask]
     seen = Counter(gram for _, text in texts for gram in set(grams(text)))
     weights = {gram: math.log((1 + len(texts)) / (1 + n)) + 1 for gram, n in seen.items()}
-    return Catalogue(questions, weights, [(q, text, vector(text, weights, len(texts))) for q, text in texts])
+    return Catalogue(questions, weights, [(q, text, vector(text, weights, len(texts))) for q, text in texts],
+                     frozenset(raw.get("neutral", ())))
 
 
 def answer(question: str, facts: Facts) -> Verdict:
@@ -99,7 +101,14 @@ def _unmatched(question: str, ranked: Sequence[tuple[Question, str, float]]) -> 
         return f"it is between “{matched.ask[0]}” and “{ranked[1][0].ask[0]}”"
     if bool(_NEGATIONS.search(plain(question))) != bool(_NEGATIONS.search(plain(text))):
         return "it says not, and the question that it resembles does not"
-    return ""
+    strange = strange_words(question, matched)
+    return f"“{strange[0]}” is not part of the question that it resembles" if strange else ""
+
+
+def strange_words(question: str, matched: Question) -> list[str]:
+    """Words that no wording of the matched question uses, by their first five letters: `lower` beside `higher`."""
+    known = {word[:5] for text in matched.ask for word in plain(text).split()}
+    return [w for w in plain(question).split() if w not in catalogue().neutral and w[:5] not in known]
 
 
 def nearest(question: str) -> list[tuple[Question, str, float]]:

@@ -100,7 +100,8 @@ def _was_available(workload: Object, started: datetime | None) -> bool | None:
         return None
     if available.get("status") == "True":
         return True if moved <= started else None
-    return moved >= started - _SKEW if available.get("status") == "False" else None
+    follows = started - _SKEW <= moved <= started + FOLLOWS
+    return True if available.get("status") == "False" and follows else None
 
 
 def _only_new(view: View, serving: bool, was: bool | None) -> bool | None:
