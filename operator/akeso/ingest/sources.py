@@ -14,6 +14,7 @@ ones were heard, nothing is resolved by its absence (`certain`).
 """
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
@@ -34,6 +35,11 @@ class Sources:
         self._named = {external for external, _ in pairs if external}
         self._heard: set[str] = set()
 
+    @classmethod
+    def from_settings(cls, alertmanager_urls: tuple[str, ...]) -> Sources:
+        """One per process and setting: what the webhook has heard, the reconciliation must know."""
+        return _shared(alertmanager_urls)
+
     def of(self, external_url: str) -> str:
         """The source of a webhook with that externalURL."""
         url = canonical(external_url)
@@ -46,6 +52,11 @@ class Sources:
     def certain(self, source: str) -> bool:
         """True where an alert that this source does not list is resolved."""
         return source != UNNAMED or len(self._heard) <= 1
+
+
+@functools.lru_cache(maxsize=1)
+def _shared(alertmanager_urls: tuple[str, ...]) -> Sources:
+    return Sources(alertmanager_urls)
 
 
 def canonical(url: str) -> str:

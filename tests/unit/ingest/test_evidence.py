@@ -1,4 +1,5 @@
 """What is gathered, in how many round trips, and what happens where something cannot be read."""
+
 from __future__ import annotations
 
 import asyncio
@@ -6,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from tests.unit.ingest import shop
+from tests.unit.ingest.shop import NOW, alert, cluster, make
 
 from akeso.errors import ClusterAway, Forbidden, TryLater
 from akeso.ingest.evidence import gather
@@ -14,8 +17,6 @@ from akeso.ingest.targets import Resolution, resolve
 from akeso.model.evidence import PastAction, Series, Snapshot
 from akeso.model.objects import EVENT, HPA, POD, Kind, Object
 from akeso.ports import ClusterReader, MetricReader
-from tests.unit.ingest import shop
-from tests.unit.ingest.shop import NOW, alert, cluster, make
 
 POD_NAME = shop.checkout_pod["metadata"]["name"]
 CRASH = alert("KubePodCrashLooping", namespace="shop", pod=POD_NAME, container="app")
@@ -26,27 +27,57 @@ async def look(reader: ClusterReader, metrics: MetricReader | None = None, of: A
 
 
 def event(name: str, about: Object, at: str = "2026-11-20T11:59:00Z") -> Object:
-    ref = {"kind": about["kind"], "name": about["metadata"]["name"], "uid": about["metadata"]["uid"], "namespace": "shop"}
-    return {"apiVersion": "v1", "kind": "Event", "metadata": {"name": name, "namespace": "shop"}, "involvedObject": ref,
-            "lastTimestamp": at}
+    ref = {
+        "kind": about["kind"],
+        "name": about["metadata"]["name"],
+        "uid": about["metadata"]["uid"],
+        "namespace": "shop",
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": "shop"},
+        "involvedObject": ref,
+        "lastTimestamp": at,
+    }
 
 
 async def test_everything_around_a_deployment_is_gathered() -> None:
-    mounting = {**shop.checkout, "spec": {**shop.checkout["spec"], "template": {
-        "metadata": {"labels": {"app": "checkout"}},
-        "spec": {"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "cart"}}]}}}}
+    mounting = {
+        **shop.checkout,
+        "spec": {
+            **shop.checkout["spec"],
+            "template": {
+                "metadata": {"labels": {"app": "checkout"}},
+                "spec": {"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "cart"}}]},
+            },
+        },
+    }
     old = make("ReplicaSet", "checkout-old", owner=shop.checkout, labels={"app": "checkout"})
     foreign = make("ReplicaSet", "foreign", labels={"app": "checkout"})
-    seen = await look(cluster(
-        mounting, old, foreign, without=(shop.checkout,),
-        events=[event("mine", shop.checkout_pod), event("others", shop.db_pod)],
-        logs={f"shop/{POD_NAME}/app": "now", f"shop/{POD_NAME}/app/previous": "before"},
-    ))
+    seen = await look(
+        cluster(
+            mounting,
+            old,
+            foreign,
+            without=(shop.checkout,),
+            events=[event("mine", shop.checkout_pod), event("others", shop.db_pod)],
+            logs={f"shop/{POD_NAME}/app": "now", f"shop/{POD_NAME}/app/previous": "before"},
+        )
+    )
     names = {f"{o['kind']}/{o['metadata']['name']}" for o in seen.objects}
     assert names == {
-        f"Pod/{POD_NAME}", "ReplicaSet/checkout-5d8f7c9b4", "ReplicaSet/checkout-old", "Deployment/checkout",
-        "Namespace/shop", "Node/node-1", "HorizontalPodAutoscaler/checkout", "PodDisruptionBudget/checkout",
-        "Service/checkout", "EndpointSlice/checkout-abc", "PersistentVolumeClaim/cart",
+        f"Pod/{POD_NAME}",
+        "ReplicaSet/checkout-5d8f7c9b4",
+        "ReplicaSet/checkout-old",
+        "Deployment/checkout",
+        "Namespace/shop",
+        "Node/node-1",
+        "HorizontalPodAutoscaler/checkout",
+        "PodDisruptionBudget/checkout",
+        "Service/checkout",
+        "EndpointSlice/checkout-abc",
+        "PersistentVolumeClaim/cart",
     }
     assert [o["kind"] for o in seen.objects[:3]] == ["Pod", "ReplicaSet", "Deployment"]
     assert [e["metadata"]["name"] for e in seen.events] == ["mine"]
@@ -125,8 +156,13 @@ async def test_one_part_that_fails_costs_only_itself() -> None:
     reader = Broken(shop.EVERYTHING)
     reader.failing = {EVENT: ClusterAway(), HPA: Forbidden("may not list")}
     seen = await look(reader)
-    assert set(seen.missing) == {"events", "horizontalpodautoscalers", "metrics", f"logs shop/{POD_NAME}/app",
-                                 f"logs shop/{POD_NAME}/app/previous"}
+    assert set(seen.missing) == {
+        "events",
+        "horizontalpodautoscalers",
+        "metrics",
+        f"logs shop/{POD_NAME}/app",
+        f"logs shop/{POD_NAME}/app/previous",
+    }
     assert "may not list" in seen.missing["horizontalpodautoscalers"]
     assert seen.of_kind("Service")
 
@@ -171,9 +207,19 @@ async def test_large_namespaces_are_cut_and_say_so() -> None:
 async def test_metrics_come_by_plain_selectors_and_only_the_target_s_own() -> None:
     at = NOW.timestamp()
     raw = [
-        {"metric": {"__name__": "container_memory_working_set_bytes", "namespace": "shop", "pod": POD_NAME, "container": "app"},
-         "values": [[at - 30, "5e7"], [at - 7200, "1"]]},
-        {"metric": {"__name__": "container_memory_working_set_bytes", "namespace": "shop", "pod": "db-0"}, "values": [[at, "1"]]},
+        {
+            "metric": {
+                "__name__": "container_memory_working_set_bytes",
+                "namespace": "shop",
+                "pod": POD_NAME,
+                "container": "app",
+            },
+            "values": [[at - 30, "5e7"], [at - 7200, "1"]],
+        },
+        {
+            "metric": {"__name__": "container_memory_working_set_bytes", "namespace": "shop", "pod": "db-0"},
+            "values": [[at, "1"]],
+        },
     ]
     seen = await look(cluster(), FrozenMetrics(series_from(raw), NOW))
     assert [(s.labels["pod"], s.values) for s in seen.series] == [(POD_NAME, ((at - 30, 5e7),))]

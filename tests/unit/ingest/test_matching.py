@@ -1,17 +1,18 @@
 """Which Workflows an alert starts."""
+
 from __future__ import annotations
 
 import time
 from typing import Any
 
 import pytest
+from tests.unit.ingest.shop import alert
 
 from akeso.ingest.matching import Definitions, judge, match, why_nothing
 from akeso.ingest.patterns import alertnames, compile_matcher, problems
 from akeso.model.alert import Alert
 from akeso.model.api.kinds import AGENT, CLUSTER_WORKFLOW, WORKFLOW, Resource, parse
 from akeso.model.api.trigger import Matcher
-from tests.unit.ingest.shop import alert
 
 STEPS = [{"name": "s", "action": {"name": "restart_deployment"}}]
 
@@ -20,7 +21,9 @@ def trigger(name: str = "t", *matchers: dict[str, str]) -> dict[str, Any]:
     return {"name": name, "alert": {"matchers": list(matchers) or [{"name": "alertname", "value": "A"}]}}
 
 
-def workflow(name: str = "w", namespace: str = "shop", *, triggers: list[Any] | None = None, status: Any = None, **spec: Any) -> Resource[Any]:
+def workflow(
+    name: str = "w", namespace: str = "shop", *, triggers: list[Any] | None = None, status: Any = None, **spec: Any
+) -> Resource[Any]:
     body = {"steps": STEPS, "triggers": [trigger()] if triggers is None else triggers, **spec}
     meta = {"name": name, "namespace": namespace, "uid": f"u-{name}", "generation": 2}
     return parse(WORKFLOW, {"metadata": meta, "spec": body, "status": status or {}})
@@ -32,8 +35,13 @@ def cluster_workflow(name: str = "c", selector: dict[str, Any] | None = None, **
 
 
 def agent(name: str, namespace: str = "shop") -> Resource[Any]:
-    return parse(AGENT, {"metadata": {"name": name, "namespace": namespace, "uid": "a", "generation": 1},
-                         "spec": {"modelEndpointRefs": [{"name": "rules"}]}})
+    return parse(
+        AGENT,
+        {
+            "metadata": {"name": name, "namespace": namespace, "uid": "a", "generation": 1},
+            "spec": {"modelEndpointRefs": [{"name": "rules"}]},
+        },
+    )
 
 
 def having(*resources: Resource[Any]) -> Definitions:
@@ -51,12 +59,28 @@ def names(fired: Alert, definitions: Definitions) -> list[str]:
 A = alert("A", namespace="shop", severity="critical")
 
 
-@pytest.mark.parametrize(("kind", "value", "label", "matches"), [
-    ("=", "x", "x", True), ("=", "x", "xy", False), ("=", "", None, True), ("!=", "x", "x", False), ("!=", "x", None, True),
-    ("=~", "a|b", "b", True), ("=~", "a|b", "ab", False), ("=~", "a|bc", "abc", False), ("=~", "x.*", "xyz", True),
-    ("=~", "y", "xyz", False), ("=~", "", None, True), ("=~", ".+", None, False), ("=~", "x", "x\n", False),
-    ("!~", "x.*", "xyz", False), ("!~", "x.*", "yx", True), ("!~", ".+", None, True), ("=~", "é+", "éé", True),
-])
+@pytest.mark.parametrize(
+    ("kind", "value", "label", "matches"),
+    [
+        ("=", "x", "x", True),
+        ("=", "x", "xy", False),
+        ("=", "", None, True),
+        ("!=", "x", "x", False),
+        ("!=", "x", None, True),
+        ("=~", "a|b", "b", True),
+        ("=~", "a|b", "ab", False),
+        ("=~", "a|bc", "abc", False),
+        ("=~", "x.*", "xyz", True),
+        ("=~", "y", "xyz", False),
+        ("=~", "", None, True),
+        ("=~", ".+", None, False),
+        ("=~", "x", "x\n", False),
+        ("!~", "x.*", "xyz", False),
+        ("!~", "x.*", "yx", True),
+        ("!~", ".+", None, True),
+        ("=~", "é+", "éé", True),
+    ],
+)
 def test_matchers_are_those_of_alertmanager(kind: Any, value: str, label: str | None, matches: bool) -> None:
     labels = {} if label is None else {"l": label}
     assert compile_matcher(Matcher(name="l", value=value, match_type=kind))(labels) is matches
@@ -94,7 +118,9 @@ def test_all_matchers_must_agree_and_the_first_agreeing_trigger_counts_once() ->
     severe = {"name": "severity", "value": "critical"}
     name = {"name": "alertname", "value": "A|B", "matchType": "=~"}
     mild = {"name": "severity", "value": "warning"}
-    definitions = having(workflow(triggers=[trigger("mild", name, mild), trigger("severe", name, severe), trigger("any")]))
+    definitions = having(
+        workflow(triggers=[trigger("mild", name, mild), trigger("severe", name, severe), trigger("any")])
+    )
     (found,) = match(A, definitions)
     assert found.trigger.name == "severe"
 
@@ -110,11 +136,19 @@ def test_a_suspended_workflow_is_passed_over_with_its_reason() -> None:
     assert judged.passed_over == ("Workflow/shop/w: it is suspended",)
 
 
-@pytest.mark.parametrize(("status", "observed", "starts"), [
-    ("True", 2, True), ("False", 2, False), ("Unknown", 2, True), ("False", 1, True),
-])
+@pytest.mark.parametrize(
+    ("status", "observed", "starts"),
+    [
+        ("True", 2, True),
+        ("False", 2, False),
+        ("Unknown", 2, True),
+        ("False", 1, True),
+    ],
+)
 def test_only_a_current_ready_false_keeps_a_workflow_back(status: str, observed: int, starts: bool) -> None:
-    conditions = [{"type": "Ready", "status": status, "reason": "AgentNotFound", "message": "m", "observedGeneration": observed}]
+    conditions = [
+        {"type": "Ready", "status": status, "reason": "AgentNotFound", "message": "m", "observedGeneration": observed}
+    ]
     judged = judge(A, having(workflow(status={"conditions": conditions})))
     assert bool(judged.matched) is starts
     assert starts or "AgentNotFound" in judged.passed_over[0]
@@ -136,15 +170,20 @@ def test_an_agent_that_is_not_known_keeps_its_workflow_back() -> None:
     assert match(A, definitions)[0].agent == agent("sre")
 
 
-@pytest.mark.parametrize(("selector", "labels", "starts"), [
-    ({}, None, True), ({"matchLabels": {"env": "prod"}}, {"env": "prod"}, True), ({"matchLabels": {"env": "prod"}}, {"env": "dev"}, False),
-    ({"matchLabels": {"env": "prod"}}, None, False),
-    ({"matchExpressions": [{"key": "env", "operator": "In", "values": ["prod", "x"]}]}, {"env": "x"}, True),
-    ({"matchExpressions": [{"key": "env", "operator": "In", "values": ["prod"]}]}, {}, False),
-    ({"matchExpressions": [{"key": "env", "operator": "NotIn", "values": ["prod"]}]}, {}, True),
-    ({"matchExpressions": [{"key": "env", "operator": "Exists"}]}, {"env": ""}, True),
-    ({"matchExpressions": [{"key": "env", "operator": "DoesNotExist"}]}, {"env": ""}, False),
-])
+@pytest.mark.parametrize(
+    ("selector", "labels", "starts"),
+    [
+        ({}, None, True),
+        ({"matchLabels": {"env": "prod"}}, {"env": "prod"}, True),
+        ({"matchLabels": {"env": "prod"}}, {"env": "dev"}, False),
+        ({"matchLabels": {"env": "prod"}}, None, False),
+        ({"matchExpressions": [{"key": "env", "operator": "In", "values": ["prod", "x"]}]}, {"env": "x"}, True),
+        ({"matchExpressions": [{"key": "env", "operator": "In", "values": ["prod"]}]}, {}, False),
+        ({"matchExpressions": [{"key": "env", "operator": "NotIn", "values": ["prod"]}]}, {}, True),
+        ({"matchExpressions": [{"key": "env", "operator": "Exists"}]}, {"env": ""}, True),
+        ({"matchExpressions": [{"key": "env", "operator": "DoesNotExist"}]}, {"env": ""}, False),
+    ],
+)
 def test_a_cluster_workflow_is_bounded_by_its_namespace_selector(selector: Any, labels: Any, starts: bool) -> None:
     definitions = having(cluster_workflow(selector=selector))
     if labels is not None:
@@ -153,7 +192,9 @@ def test_a_cluster_workflow_is_bounded_by_its_namespace_selector(selector: Any, 
 
 
 def test_a_node_alert_reaches_cluster_workflows_that_choose_every_namespace() -> None:
-    assert names(alert("A", node="n"), having(cluster_workflow(), cluster_workflow("p", {"matchLabels": {"a": "b"}}))) == ["c"]
+    assert names(
+        alert("A", node="n"), having(cluster_workflow(), cluster_workflow("p", {"matchLabels": {"a": "b"}}))
+    ) == ["c"]
 
 
 def test_what_was_removed_or_replaced_matches_no_more() -> None:
@@ -169,6 +210,7 @@ def test_what_was_removed_or_replaced_matches_no_more() -> None:
 def test_a_miss_is_explained() -> None:
     def why(definitions: Definitions, fired: Alert = A) -> str:
         return " ".join(why_nothing(fired, judge(fired, definitions), definitions))
+
     assert "no trigger matches A" in why(having())
     assert "none of them for namespace 'shop'" in why(having(workflow("w", "other")))
     assert "suspended" in why(having(workflow(suspend=True)))
@@ -178,11 +220,14 @@ def test_a_miss_is_explained() -> None:
 def test_names_are_indexed_by_equality_and_plain_alternatives() -> None:
     def of(value: str, kind: Any) -> list[str]:
         return list(alertnames([Matcher(name="alertname", value=value, match_type=kind)]))
+
     assert (of("A", "="), of("A|B|A", "=~"), of("A.*", "=~"), of("A", "!=")) == (["A"], ["A", "B"], [], [])
 
 
 def test_a_thousand_workflows_cost_microseconds() -> None:
-    many = [workflow(f"w{n}", triggers=[trigger("t", {"name": "alertname", "value": f"Alert{n}"})]) for n in range(1000)]
+    many = [
+        workflow(f"w{n}", triggers=[trigger("t", {"name": "alertname", "value": f"Alert{n}"})]) for n in range(1000)
+    ]
     definitions = having(*many)
     fired = alert("Alert500", namespace="shop")
     started = time.perf_counter()

@@ -1,4 +1,5 @@
 """Prometheus and Alertmanager as clients see them."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -37,8 +38,16 @@ async def test_a_matrix_becomes_series_without_stale_samples() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         asked.append(request.content.decode())
         values = [[1.5, "5e7"], [2.0, "NaN"], [3.0, "+Inf"], [4, "7"]]
-        return httpx.Response(200, json={"status": "success", "data": {"resultType": "matrix", "result": [
-            {"metric": {"__name__": "m", "pod": "p"}, "values": values}]}})
+        return httpx.Response(
+            200,
+            json={
+                "status": "success",
+                "data": {
+                    "resultType": "matrix",
+                    "result": [{"metric": {"__name__": "m", "pod": "p"}, "values": values}],
+                },
+            },
+        )
 
     async with client(answer) as http:
         (one,) = await PrometheusReader("http://p:9090/", client=http).select("m", {"pod": "p"}, minutes=5)
@@ -46,12 +55,18 @@ async def test_a_matrix_becomes_series_without_stale_samples() -> None:
     assert "query=m%7Bpod%3D%22p%22%7D%5B5m%5D" in asked[0]
 
 
-@pytest.mark.parametrize(("response", "error"), [
-    (httpx.Response(503), TryLater), (httpx.Response(429), TryLater), (httpx.Response(200, content=b"<html>"), TryLater),
-    (httpx.Response(200, json=[1]), TryLater), (httpx.Response(200, json={"status": "success", "data": {}}), TryLater),
-    (httpx.Response(400, json={"status": "error", "error": "bad_data"}), GiveUp),
-    (httpx.Response(200, content=b" " * (MAX_BYTES + 1)), GiveUp),
-])
+@pytest.mark.parametrize(
+    ("response", "error"),
+    [
+        (httpx.Response(503), TryLater),
+        (httpx.Response(429), TryLater),
+        (httpx.Response(200, content=b"<html>"), TryLater),
+        (httpx.Response(200, json=[1]), TryLater),
+        (httpx.Response(200, json={"status": "success", "data": {}}), TryLater),
+        (httpx.Response(400, json={"status": "error", "error": "bad_data"}), GiveUp),
+        (httpx.Response(200, content=b" " * (MAX_BYTES + 1)), GiveUp),
+    ],
+)
 async def test_what_cannot_be_read_is_an_error_of_ours(response: httpx.Response, error: type[Exception]) -> None:
     async with client(lambda _: response) as http:
         with pytest.raises(error):

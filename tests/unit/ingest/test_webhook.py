@@ -1,4 +1,5 @@
 """Notifications as they are really sent, and as they must not be."""
+
 from __future__ import annotations
 
 import time
@@ -7,11 +8,11 @@ from pathlib import Path
 
 import orjson
 import pytest
+from tests.unit.ingest.hostile import GARBAGE, GOOD, ODD, UNUSABLE
 
 from akeso.errors import InvalidInput
 from akeso.ingest.sources import UNNAMED, Sources, canonical
 from akeso.ingest.webhook import Limits, alert_from, parse
-from tests.unit.ingest.hostile import GARBAGE, GOOD, ODD, UNUSABLE
 
 DATA = Path(__file__).parents[2] / "data" / "alertmanager"
 START = datetime(2026, 11, 20, 22, 37, 32, 492_000, tzinfo=UTC)
@@ -30,7 +31,8 @@ def test_each_version_s_notification_becomes_the_same_alert(file: Path) -> None:
 def test_a_resolved_alert_keeps_its_start_and_has_an_end() -> None:
     (alert,) = parse((DATA / "0.25-resolved.real.json").read_bytes()).alerts
     assert (alert.status, alert.starts_at) == ("resolved", START)
-    assert alert.ends_at is not None and alert.ends_at > START
+    assert alert.ends_at is not None
+    assert alert.ends_at > START
 
 
 def test_a_quoted_receiver_is_unquoted_and_the_group_is_kept() -> None:
@@ -56,6 +58,7 @@ def test_a_missing_fingerprint_is_made_of_the_labels_in_whatever_order() -> None
     def fingerprint(labels: str) -> str:
         body = f'{{"alerts":[{{"status":"firing","labels":{labels},"startsAt":"2026-01-01T00:00:00Z"}}]}}'
         return parse(body.encode()).alerts[0].fingerprint
+
     one = fingerprint('{"alertname":"A","x":"1"}')
     assert one == fingerprint('{"x":"1","alertname":"A"}')
     assert one != fingerprint('{"x":"2","alertname":"A"}')
@@ -97,7 +100,8 @@ def test_what_is_only_odd_is_taken(name: str) -> None:
     assert 0 <= found.truncated < 2**31
     for alert in found.alerts:
         assert alert.ends_at is None or alert.ends_at.year > 1
-        assert "\0" not in str(alert) and max(map(len, alert.annotations.values()), default=0) <= 4096
+        assert "\0" not in str(alert)
+        assert max(map(len, alert.annotations.values()), default=0) <= 4096
         assert len(alert.annotations) <= 32
 
 
@@ -119,10 +123,16 @@ def _timed(body: bytes) -> float:
     return time.perf_counter() - started
 
 
-@pytest.mark.parametrize(("url", "same"), [
-    ("HTTP://Alerts.Example:80/", "http://alerts.example"), ("https://a:443/x/?q#f", "https://a/x"),
-    ("http://[FD00::1]:9093", "http://[fd00::1]:9093"), ("", ""), ("nonsense", "nonsense"),
-])
+@pytest.mark.parametrize(
+    ("url", "same"),
+    [
+        ("HTTP://Alerts.Example:80/", "http://alerts.example"),
+        ("https://a:443/x/?q#f", "https://a/x"),
+        ("http://[FD00::1]:9093", "http://[fd00::1]:9093"),
+        ("", ""),
+        ("nonsense", "nonsense"),
+    ],
+)
 def test_urls_that_mean_the_same_are_written_the_same(url: str, same: str) -> None:
     assert canonical(url) == same
 
@@ -140,11 +150,21 @@ def test_with_two_unnamed_alertmanagers_absence_proves_nothing() -> None:
     assert not sources.certain(UNNAMED)
 
 
+def test_webhook_and_reconciliation_share_what_was_heard() -> None:
+    web, reconciler = Sources.from_settings(("http://shared:9093",)), Sources.from_settings(("http://shared:9093",))
+    web.of("http://a:9093")
+    web.of("http://b:9093")
+    assert not reconciler.certain(UNNAMED)
+
+
 def test_a_named_alertmanager_is_its_own_source() -> None:
     sources = Sources(["https://alerts.example/=http://10.0.0.1:9093", "https://alerts.example=http://10.0.0.2:9093/"])
     assert sources.of("https://Alerts.example") == "https://alerts.example"
     assert sources.of("http://another") == UNNAMED
-    assert sources.read == (("http://10.0.0.1:9093", "https://alerts.example"), ("http://10.0.0.2:9093", "https://alerts.example"))
+    assert sources.read == (
+        ("http://10.0.0.1:9093", "https://alerts.example"),
+        ("http://10.0.0.2:9093", "https://alerts.example"),
+    )
     assert sources.certain("https://alerts.example")
 
 

@@ -1,4 +1,5 @@
 """A receiver with a ledger in memory, and a client that speaks to the app without a socket."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -50,10 +51,19 @@ def route(alerts: Sequence[Alert]) -> list[Incoming]:
     return [Incoming(alert, (match,) if alert.name == "A" else ()) for alert in alerts]
 
 
-def application(ledger: Ledger, authenticator: Authenticator | None = None, settings: Settings | None = None, **more: Any) -> Starlette:
+def application(
+    ledger: Ledger, authenticator: Authenticator | None = None, settings: Settings | None = None, **more: Any
+) -> Starlette:
     receiver = Receiver(
-        settings or Settings(), authenticator or Authenticator(anonymous=True), route, ledger.save, ledger.beat,
-        explain=lambda alert: [f"no trigger matches {alert.name}"], received=ledger.told.append, clock=lambda: NOW)
+        settings or Settings(),
+        authenticator or Authenticator(anonymous=True),
+        route,
+        ledger.save,
+        ledger.beat,
+        explain=lambda alert: [f"no trigger matches {alert.name}"],
+        received=ledger.told.append,
+        clock=lambda: NOW,
+    )
     return create_app(WebServices(receiver, **more))
 
 

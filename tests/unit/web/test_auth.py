@@ -1,17 +1,17 @@
 """Who may post."""
+
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.web.parts import GOOD, Ledger, application, client
 
 from akeso.errors import ClusterAway, Forbidden
 from akeso.web import auth
 from akeso.web.auth import Authenticator, ServiceAccountTokens, StaticTokens
-from tests.unit.web.parts import GOOD, Ledger, application, client
 
 OLD, NEW = "old-token-0123456789", "new-token-0123456789"
 JWT = "aaaa.bbbb.cccc"
@@ -45,8 +45,9 @@ async def test_both_tokens_of_a_rotation_are_accepted_and_others_are_not(tmp_pat
     file = tmp_path / "tokens"
     file.write_text(f"# rotation of November\n{OLD}\n{NEW}\n\nshort\n")
     known = Authenticator(StaticTokens(file))
-    assert [(await post(known, token)).status_code for token in (OLD, NEW, "another-0123456789", "short", "#", OLD[:-1])] == [
-        202, 202, 401, 401, 401, 401]
+    assert [
+        (await post(known, token)).status_code for token in (OLD, NEW, "another-0123456789", "short", "#", OLD[:-1])
+    ] == [202, 202, 401, 401, 401, 401]
 
 
 async def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
@@ -56,7 +57,7 @@ async def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     assert (await post(known, OLD)).status_code == 202
     other = tmp_path / "next"
     other.write_text(NEW)
-    os.replace(other, file)  # as the kubelet does it
+    other.replace(file)  # as the kubelet does it
     assert ((await post(known, OLD)).status_code, (await post(known, NEW)).status_code) == (401, 202)
     file.unlink()
     assert (await post(known, NEW)).status_code == 401
@@ -73,8 +74,18 @@ async def test_a_service_account_token_is_reviewed_for_our_audience_once_a_minut
     assert len(asked) == 2
 
 
-@pytest.mark.parametrize("user", [None, "", "system:serviceaccount:monitoring:other", "system:serviceaccount:shop:alertmanager",
-                                  "monitoring:alertmanager", "admin", "system:serviceaccount:monitoring:alertmanager:x"])
+@pytest.mark.parametrize(
+    "user",
+    [
+        None,
+        "",
+        "system:serviceaccount:monitoring:other",
+        "system:serviceaccount:shop:alertmanager",
+        "monitoring:alertmanager",
+        "admin",
+        "system:serviceaccount:monitoring:alertmanager:x",
+    ],
+)
 async def test_another_identity_is_401_and_remembered(user: str | None) -> None:
     tokens, asked = accounts(user)
     known = Authenticator(accounts=tokens)
@@ -115,10 +126,18 @@ async def test_remembered_tokens_are_bounded_and_not_kept_in_clear() -> None:
     assert "a.b." not in repr(tokens._remembered)
 
 
-@pytest.mark.parametrize("headers", [
-    {}, {"authorization": ""}, {"authorization": "Bearer"}, {"authorization": "Bearer "}, {"authorization": f"Basic {OLD}"},
-    {"authorization": OLD}, {"authorization": "Bearer " + "x" * 20_000},
-])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"authorization": ""},
+        {"authorization": "Bearer"},
+        {"authorization": "Bearer "},
+        {"authorization": f"Basic {OLD}"},
+        {"authorization": OLD},
+        {"authorization": "Bearer " + "x" * 20_000},
+    ],
+)
 async def test_without_a_bearer_token_it_is_401_with_the_way_out(tmp_path: Path, headers: dict[str, str]) -> None:
     (tmp_path / "t").write_text(OLD)
     response = await post(Authenticator(StaticTokens(tmp_path / "t"), anonymous=True), **headers)
@@ -128,12 +147,23 @@ async def test_without_a_bearer_token_it_is_401_with_the_way_out(tmp_path: Path,
     assert OLD not in response.text
 
 
-@pytest.mark.parametrize(("peer", "headers", "status"), [
-    ("127.0.0.1", {}, 202), ("::1", {}, 202), ("127.8.8.8", {}, 202), ("10.0.0.1", {}, 401), ("nonsense", {}, 401),
-    ("127.0.0.1", {"x-forwarded-for": "127.0.0.1"}, 401), ("127.0.0.1", {"origin": "http://evil"}, 401),
-    ("10.0.0.1", {"x-forwarded-for": "127.0.0.1"}, 401), ("127.0.0.1", {"forwarded": "for=1.2.3.4"}, 401),
-])
-async def test_anonymous_means_this_machine_and_only_where_it_was_set(peer: str, headers: dict[str, str], status: int) -> None:
+@pytest.mark.parametrize(
+    ("peer", "headers", "status"),
+    [
+        ("127.0.0.1", {}, 202),
+        ("::1", {}, 202),
+        ("127.8.8.8", {}, 202),
+        ("10.0.0.1", {}, 401),
+        ("nonsense", {}, 401),
+        ("127.0.0.1", {"x-forwarded-for": "127.0.0.1"}, 401),
+        ("127.0.0.1", {"origin": "http://evil"}, 401),
+        ("10.0.0.1", {"x-forwarded-for": "127.0.0.1"}, 401),
+        ("127.0.0.1", {"forwarded": "for=1.2.3.4"}, 401),
+    ],
+)
+async def test_anonymous_means_this_machine_and_only_where_it_was_set(
+    peer: str, headers: dict[str, str], status: int
+) -> None:
     assert (await post(Authenticator(anonymous=True), None, peer, **headers)).status_code == status
     assert (await post(Authenticator(), None, peer, **headers)).status_code == 401
 

@@ -1,4 +1,5 @@
 """Liveness, readiness, metrics, and the server around them."""
+
 from __future__ import annotations
 
 import asyncio
@@ -7,13 +8,13 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.unit.web.parts import GOOD, Ledger, application, client
 
 from akeso.errors import DatabaseAway, GiveUp
 from akeso.settings import Settings
 from akeso.web import health
 from akeso.web.health import Dependency, Pulse
 from akeso.web.server import HEAD_BYTES, serve
-from tests.unit.web.parts import GOOD, Ledger, application, client
 
 
 async def well() -> str:
@@ -50,7 +51,7 @@ async def test_the_pulse_notices_a_blocked_loop(monkeypatch: pytest.MonkeyPatch)
     task = asyncio.create_task(pulse.run())
     await asyncio.sleep(0.005)
     time.sleep(0.2)  # noqa: ASYNC251 the blocking is what is measured
-    while pulse.worst < 0.1:
+    while pulse.worst < 0.1:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     task.cancel()
 
@@ -79,8 +80,14 @@ class Running:
         self.ledger, self.stop, self.port = ledger, asyncio.Event(), 0
 
     async def __aenter__(self) -> Running:
-        self.task = asyncio.create_task(serve(
-            application(self.ledger), Settings(listen_port=0), stop=self.stop, started=lambda port: setattr(self, "port", port)))
+        self.task = asyncio.create_task(
+            serve(
+                application(self.ledger),
+                Settings(listen_port=0),
+                stop=self.stop,
+                started=lambda port: setattr(self, "port", port),
+            )
+        )
         async with httpx.AsyncClient() as http:
             async with asyncio.timeout(10):
                 while True:
@@ -128,8 +135,15 @@ async def test_a_head_without_end_is_cut_off() -> None:
         assert said == b"" or b"431" in said
 
 
-@pytest.mark.parametrize("raw", [b"\x00\x01\x02\r\n\r\n", b"GET\r\n\r\n", b"POST /v1/alerts HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n",
-                                 b"POST /v1/alerts HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\x00\x01\x02\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"POST /v1/alerts HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n",
+        b"POST /v1/alerts HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
 async def test_what_is_no_http_harms_nobody(raw: bytes) -> None:
     async with Running(Ledger()) as server, httpx.AsyncClient() as http:
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)

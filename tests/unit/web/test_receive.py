@@ -1,4 +1,5 @@
 """POST /v1/alerts: what is answered, and that it is never 2xx before the commit."""
+
 from __future__ import annotations
 
 import asyncio
@@ -6,18 +7,20 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from tests.unit.ingest.hostile import GARBAGE, ODD, UNUSABLE
+from tests.unit.web.parts import GOOD, NOW, Ledger, application, client
 
 from akeso.errors import DatabaseAway
 from akeso.record.incoming import Saved
 from akeso.settings import Settings
 from akeso.web import receive
-from tests.unit.ingest.hostile import GARBAGE, ODD, UNUSABLE
-from tests.unit.web.parts import GOOD, NOW, Ledger, application, client
 
 JSON = {"content-type": "application/json"}
 
 
-async def post(ledger: Ledger, body: Any, settings: Settings | None = None, headers: dict[str, str] | None = None) -> Any:
+async def post(
+    ledger: Ledger, body: Any, settings: Settings | None = None, headers: dict[str, str] | None = None
+) -> Any:
     async with client(application(ledger, settings=settings)) as http:
         if isinstance(body, dict):
             return await http.post("/v1/alerts", json=body, headers=headers)
@@ -136,7 +139,9 @@ async def test_a_body_that_says_it_is_too_large_is_413() -> None:
     assert "100 bytes" in response.json()["why"]
 
 
-@pytest.mark.parametrize("length", [None, "5", "-1", "9" * 30, "1e9", "\N{SUPERSCRIPT TWO}".encode("latin-1").decode("latin-1")])
+@pytest.mark.parametrize(
+    "length", [None, "5", "-1", "9" * 30, "1e9", "\N{SUPERSCRIPT TWO}".encode("latin-1").decode("latin-1")]
+)
 async def test_a_body_that_lies_about_its_length_is_413_while_it_streams(length: str | None) -> None:
     sent = 0
 
@@ -146,7 +151,9 @@ async def test_a_body_that_lies_about_its_length_is_413_while_it_streams(length:
             sent += 1
             yield b"x" * 50
 
-    headers = [(b"content-type", b"application/json")] + ([(b"content-length", length.encode("latin-1"))] if length else [])
+    headers = [(b"content-type", b"application/json")] + (
+        [(b"content-length", length.encode("latin-1"))] if length else []
+    )
     async with client(application(Ledger(), settings=Settings(webhook_max_bytes=100))) as http:
         response = await http.post("/v1/alerts", content=endless(), headers=headers)
     assert response.status_code == 413
@@ -165,13 +172,24 @@ async def test_a_body_that_never_ends_is_408(monkeypatch: pytest.MonkeyPatch) ->
     assert response.status_code == 408
 
 
-@pytest.mark.parametrize(("kind", "status"), [
-    ("application/json; charset=utf-8", 202), ("APPLICATION/JSON", 202), ("application/x-www-form-urlencoded", 415),
-    ("text/plain", 415), ("multipart/form-data; boundary=x", 415), ("application/vnd.x+json", 202), ("", 202),
-])
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("application/json; charset=utf-8", 202),
+        ("APPLICATION/JSON", 202),
+        ("application/x-www-form-urlencoded", 415),
+        ("text/plain", 415),
+        ("multipart/form-data; boundary=x", 415),
+        ("application/vnd.x+json", 202),
+        ("", 202),
+    ],
+)
 async def test_only_json_is_taken(kind: str, status: int) -> None:
-    response = await post(Ledger(), b'{"alerts":[{"status":"firing","labels":{"alertname":"A"},"startsAt":"2026-01-01T00:00:00Z"}]}',
-                          headers={"content-type": kind})
+    response = await post(
+        Ledger(),
+        b'{"alerts":[{"status":"firing","labels":{"alertname":"A"},"startsAt":"2026-01-01T00:00:00Z"}]}',
+        headers={"content-type": kind},
+    )
     assert response.status_code == status
 
 
@@ -179,9 +197,16 @@ async def test_an_encoded_body_is_415() -> None:
     assert (await post(Ledger(), {"alerts": []}, headers={"content-encoding": "gzip"})).status_code == 415
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [
-    ("GET", "/v1/alerts", 405), ("PUT", "/v1/alerts", 405), ("POST", "/healthz", 405), ("GET", "/", 404), ("POST", "/alerts", 404),
-])
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1/alerts", 405),
+        ("PUT", "/v1/alerts", 405),
+        ("POST", "/healthz", 405),
+        ("GET", "/", 404),
+        ("POST", "/alerts", 404),
+    ],
+)
 async def test_other_methods_and_paths_are_told_where_to_go(method: str, path: str, status: int) -> None:
     async with client(application(Ledger())) as http:
         response = await http.request(method, path)
