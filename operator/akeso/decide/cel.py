@@ -74,7 +74,7 @@ class Conditions:
     def _compile(self, expression: str) -> cel.Expression:
         """Raises InvalidInput with the position in `why`."""
         if len(expression) > MAX_EXPRESSION:
-            raise InvalidInput(why=f"the expression has {len(expression)} characters, at most {MAX_EXPRESSION} are allowed")
+            raise InvalidInput(why=f"the expression has {len(expression)} characters, {MAX_EXPRESSION} are allowed")
         if _SURROGATE.search(expression):
             raise InvalidInput(why="the expression is not valid Unicode")
         try:
@@ -92,7 +92,7 @@ class Conditions:
         return program
 
 
-class _Unusable(Exception):  # noqa: N818 never leaves this module
+class _Unusable(Exception):
     """A value that conditions may not see: too large, too deep, or not a CEL value."""
 
 

@@ -18,7 +18,7 @@ from akeso.model.api.agent import AgentSpec
 from akeso.model.api.workflow import ClusterWorkflowSpec, WorkflowSpec
 from akeso.model.evidence import Facts, PastAction
 from akeso.model.names import MANAGED, PAUSED, PROTECTED, Reason
-from akeso.model.objects import Object, ObjectRef, annotations, labels, marked
+from akeso.model.objects import Object, ObjectRef, dig, labels, marked
 from akeso.model.plan import EffectClass
 from akeso.sdk.action import Action, Params
 
@@ -73,9 +73,9 @@ Gate = Callable[[GateInput], Refused | None]
 
 def not_paused(given: GateInput) -> Refused | None:
     if given.spec.suspend:
-        return Refused(Reason.SUSPENDED, "the Workflow is suspended", next_step="set `spec.suspend: false` on the Workflow")
+        return Refused(Reason.SUSPENDED, "the Workflow is suspended", next_step="set its `spec.suspend` to false")
     if given.agent and given.agent.suspend:
-        return Refused(Reason.SUSPENDED, "the Agent is suspended", next_step="set `spec.suspend: false` on the Agent")
+        return Refused(Reason.SUSPENDED, "the Agent is suspended", next_step="set its `spec.suspend` to false")
     return _marked_refusal(given, PAUSED, Reason.PAUSED) if given.changes else None
 
 
@@ -95,7 +95,7 @@ def opted_in(given: GateInput) -> Refused | None:
     if given.action.effect is EffectClass.OUTSIDE:
         return None
     for obj in (given.target, given.namespace):
-        mark = {labels(obj).get(MANAGED), annotations(obj).get(MANAGED)} - {None}
+        mark = {dig(obj, "metadata", where, MANAGED) for where in ("labels", "annotations")} - {None}
         if mark == {"true"}:
             return None
         if mark:
@@ -109,7 +109,7 @@ def opted_in(given: GateInput) -> Refused | None:
 
 
 def in_scope(given: GateInput) -> Refused | None:
-    """A namespaced Workflow acts in its own namespace, on alerts of it; a ClusterWorkflow where its selector matches."""
+    """A namespaced Workflow acts in its own namespace, on its alerts; a ClusterWorkflow where its selector matches."""
     if given.cluster_workflow:
         return _in_selected_namespace(given)
     own = given.workflow_namespace
@@ -123,7 +123,8 @@ def in_scope(given: GateInput) -> Refused | None:
     if given.alert_namespace is not None and given.alert_namespace != own:
         said = f"says namespace {given.alert_namespace[:63]!r}" if given.alert_namespace else "has no namespace label"
         return Refused(
-            Reason.OUT_OF_SCOPE, f"the alert {said}, the Workflow is in {own}: a rule may not aim at another team's Workflow",
+            Reason.OUT_OF_SCOPE,
+            f"the alert {said}, the Workflow is in {own}: nobody may aim an alert at another team's Workflow",
             next_step="keep the `namespace` label in the alert's expression, or use a ClusterWorkflow")
     return None
 
@@ -156,8 +157,9 @@ def within_limits(given: GateInput) -> Refused | None:
     limit = given.agent.limits.max_actions_per_hour if given.agent else None
     if limit is None or not given.changes or given.actions_last_hour < limit:
         return None
-    return Refused(Reason.LIMIT_REACHED, f"the Agent did {given.actions_last_hour} actions in the last hour, {limit} are allowed",
-                   next_step="wait, or raise the Agent's `spec.limits.maxActionsPerHour`")
+    return Refused(
+        Reason.LIMIT_REACHED, f"the Agent did {given.actions_last_hour} actions in the last hour, {limit} are allowed",
+        next_step="wait, or raise the Agent's `spec.limits.maxActionsPerHour`")
 
 
 def still_firing(given: GateInput) -> Refused | None:
@@ -183,7 +185,8 @@ def cooled_down(given: GateInput) -> Refused | None:
     if left <= timedelta(0):
         return None
     return Refused(
-        Reason.COOLING_DOWN, f"{last.action} of {last.workflow} acted on {given.ref} at {last.at:%H:%M:%S} UTC ({last.outcome}); "
+        Reason.COOLING_DOWN,
+        f"{last.action} of {last.workflow} acted on {given.ref} at {last.at:%H:%M:%S} UTC ({last.outcome}); "
         f"{int(left.total_seconds() + 0.999)} of {given.cooldown_seconds} seconds are left",
         next_step="wait, or lower the trigger's `cooldownSeconds`")
 
@@ -242,7 +245,7 @@ def judge_all(gates: Sequence[Gate], given: GateInput) -> Mapping[str, Refused |
 
 def needs_approval(agent: AgentSpec | None, action: Action[Any]) -> bool:
     """True where a person must agree first: always, unless the Agent is Autonomous and does not name the action in
-    requireApproval. What only reads or only tells changes nothing, so it waits for nobody it was not told to wait for."""
+    requireApproval. What only reads or only tells waits only where requireApproval names it."""
     if agent is not None and _matching(action.name, agent.actions.require_approval):
         return True
     if action.effect in (EffectClass.READ, EffectClass.OUTSIDE):
@@ -277,5 +280,6 @@ def _in_selected_namespace(given: GateInput) -> Refused | None:
         return None
     if selects(given.spec.namespace_selector, labels(given.namespace)):
         return None
-    return Refused(Reason.OUT_OF_SCOPE, f"the ClusterWorkflow's namespaceSelector does not match namespace {given.ref.namespace}",
-                   next_step="label the namespace so that it matches, or widen `spec.namespaceSelector`")
+    return Refused(
+        Reason.OUT_OF_SCOPE, f"the ClusterWorkflow's namespaceSelector does not match namespace {given.ref.namespace}",
+        next_step="label the namespace so that it matches, or widen `spec.namespaceSelector`")
