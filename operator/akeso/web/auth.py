@@ -141,7 +141,8 @@ class Authenticator:
             raise
         except GiveUp as error:  # the operator itself may not review tokens: not the caller's fault
             raise TryLater(
-                "Tokens cannot be reviewed", why=str(error), next_step="grant create on tokenreviews", after=5) from error
+                "Tokens cannot be reviewed", why=str(error), next_step="grant create on tokenreviews", after=5,
+            ) from error
 
 
 def _no_token(why: str) -> Unauthenticated:
