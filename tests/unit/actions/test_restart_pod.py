@@ -89,6 +89,7 @@ PEER = pod(RS, "2", minutes_old=40)
     (None, [RS, PEER, pod(RS, "new", minutes_old=0, ready=False)], "Pending"),
     (None, [RS, PEER, NEW], "Healthy"),
     (None, [PEER, NEW], "Healthy"),
+    (None, [RS, PEER, pod(RS, "new", minutes_old=30)], "Healthy"),           # created in the same second
     (None, [PEER, NEW, pod(DB, "0", ready=False)], "Healthy"),               # another controller's pod does not count
     (None, [RS, PEER, pod(RS, "new", minutes_old=0, ready=False, restarts=2, state=waiting())], "Unhealthy"),
     (None, [replicaset(deployment(replicas=0))], "Healthy"),                 # scaled to 0 meanwhile
@@ -103,6 +104,8 @@ def test_the_replacement_in_a_statefulset_has_the_same_name_and_another_uid() ->
     assert verification(ACTION, old, new, pod(DB, "1"), new)[0] == "Healthy"
     assert verification(ACTION, old, unready, pod(DB, "1"), unready)[0] == "Pending"
     assert verification(ACTION, old, None, pod(DB, "1", minutes_old=0))[0] == "Pending"
+    at_once = pod(DB, "0", minutes_old=30, uid="new")
+    assert verification(ACTION, old, at_once, pod(DB, "1"), at_once)[0] == "Healthy"
 
 
 def test_the_replacement_in_a_daemonset_is_on_the_same_node() -> None:

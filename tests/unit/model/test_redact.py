@@ -58,8 +58,9 @@ def test_harmless_texts_stay_as_they_are(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", [
-    "password" * 20_000, "=" * 200_000, "a:" * 100_000, "://" * 60_000, "-----BEGIN PRIVATE KEY-----" * 5_000, "-----BEGIN " * 20_000,
-    "eyJ" * 60_000, "\"" * 200_000, "authorization" * 15_000, "secret" + " " * 200_000, "x" * 300_000, "key-" * 50_000, "eyJaaaaaa." * 20_000,
+    "password" * 20_000, "=" * 200_000, "a:" * 100_000, "://" * 60_000, "-----BEGIN " * 20_000, "eyJ" * 60_000,
+    "-----BEGIN PRIVATE KEY-----" * 5_000, "\"" * 200_000, "authorization" * 15_000, "secret" + " " * 200_000,
+    "x" * 300_000, "key-" * 50_000, "eyJaaaaaa." * 20_000,
 ])
 def test_hostile_texts_cost_no_time(text: str) -> None:
     began = time.process_time()
