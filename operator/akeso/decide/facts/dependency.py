@@ -63,19 +63,29 @@ def is_dns(workload: Object) -> bool:
 
 
 def needed(view: View) -> list[Object]:
-    """Workloads behind the Services that the pod template names in env, command or args."""
+    """Workloads behind the Services that the pod template names in env, command or args; or that its pods' logs name
+    (T3: a pointer only) while an alert of the same notification is about that very workload."""
     text = _spec_text(view.template)
+    said = _log_text(view)
+    alerted = {a.labels.get("deployment") or a.labels.get("statefulset") or a.labels.get("pod") or "" for a in view.snapshot.alerts}
     own = {name_of(s) for s in services_of(view)}
     found = []
     for service in view.snapshot.of_kind("Service"):
         name, namespace = name_of(service), namespace_of(service)
         if name in own and namespace == view.namespace:
             continue
-        if _mentions(text, name, namespace, view.namespace):
-            behind = backing(view, service)
-            if behind is not None and behind is not view.workload:
-                found.append(behind)
+        spec, logs = (_mentions(t, name, namespace, view.namespace) for t in (text, said))
+        behind = backing(view, service) if spec or logs else None
+        if behind is None or behind is view.workload:
+            continue
+        if spec or any(a == name_of(behind) or a.startswith(f"{name_of(behind)}-") for a in alerted):
+            found.append(behind)
     return found
+
+
+def _log_text(view: View) -> str:
+    mine = tuple(f"{namespace_of(p)}/{name_of(p)}/" for p in view.pods)
+    return "\n".join(text[-4096:] for key, text in sorted(view.snapshot.logs.items()) if mine and key.startswith(mine))
 
 
 def _spec_text(template: Any) -> str:
@@ -92,16 +102,17 @@ def _mentions(text: str, service: str, namespace: str, own_namespace: str) -> bo
     return bool(service) and re.search(rf"(?<![\w.-]){host}(?![\w-])(?!\.(?!{re.escape(namespace)}\b)\w)", text) is not None
 
 
-def _rejected(view: View) -> bool:
-    from_set = any("failed calling webhook" in str(dig(condition(o, "ReplicaFailure"), "message", default="")).lower()
-                   for o in (view.workload, view.current) if o is not None)
-    about = (view.workload, view.current)
-    return from_set or any("failed calling webhook" in message_of(e).lower() for e in view.events_about(*about))
+def _rejected(view: View) -> list[str]:
+    """What the API server said where a webhook could not be called."""
+    makers = [o for o in (view.workload, view.current) if o is not None]
+    texts = [str(dig(condition(o, "ReplicaFailure"), "message", default="")) for o in makers]
+    texts += [message_of(e) for e in view.events_about(*makers) if e.get("reason") == "FailedCreate"]
+    return [t for t in texts if "failed calling webhook" in t.lower()]
 
 
 def _webhooks(view: View) -> list[Object]:
-    """Workloads behind the fail-closed webhooks of the cluster that are down."""
-    found = []
+    """Workloads behind the fail-closed webhooks of the cluster that are down, and behind that of the rejection."""
+    found = [w for text in _rejected(view) for w in _named_in(view, text)]
     for kind in ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"):
         for config in view.snapshot.of_kind(kind):
             for hook in items(config, "webhooks"):
@@ -113,6 +124,13 @@ def _webhooks(view: View) -> list[Object]:
                 if behind is not None and is_down(view, behind):
                     found.append(behind)
     return found
+
+
+def _named_in(view: View, text: str) -> list[Object]:
+    match = re.search(r"https://([a-z0-9-]{1,63})\.([a-z0-9-]{1,63})\.svc\b", text)
+    service = named(view, match.group(2), match.group(1)) if match else None
+    behind = backing(view, service) if service is not None else None
+    return [behind] if behind is not None and is_down(view, behind) else []
 
 
 def _failing_workloads(view: View) -> list[Object]:
@@ -130,8 +148,5 @@ def _dependents(view: View, workload: Object, dns: bool) -> int:
     if dns:
         return len(others) if len(others) >= 2 else 0
     count = sum(1 for o in others if any(n is workload for n in needed(view.seen_from(o))))
-    hooked = any(w is workload for w in _webhooks(view))
-    if hooked:
-        makers = [view.seen_from(d) for d in view.snapshot.of_kind("Deployment") if d is not workload]
-        count += sum(1 for m in makers if _rejected(m))
-    return count
+    makers = [view.seen_from(d) for d in view.snapshot.of_kind("Deployment") if d is not workload]
+    return count + sum(1 for m in makers if _rejected(m) and any(w is workload for w in _webhooks(m)))

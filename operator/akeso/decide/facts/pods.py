@@ -83,9 +83,15 @@ def _ooms(view: View) -> Iterator[Fact]:
 
 
 def oom_kills(view: View, pods: Sequence[Object]) -> list[Termination]:
-    """OOM kills that ended at a known time within the window."""
-    ends = [t for p in pods for t in podstate.terminations(p) if t.reason == "OOMKilled"]
-    return [t for t in ends if (age := view.age(t.at)) is not None and -60 <= age <= OOM_WINDOW_SECONDS]
+    """OOM kills within the window; one without a time counts where its container is down right now."""
+    found = []
+    for pod in pods:
+        down = failure_mode(pod) == podstate.CRASH
+        for end in podstate.terminations(pod):
+            age = view.age(end.at)
+            if end.reason == "OOMKilled" and (down if age is None else -60 <= age <= OOM_WINDOW_SECONDS):
+                found.append(end)
+    return found
 
 
 def _images(view: View) -> Iterator[Fact]:

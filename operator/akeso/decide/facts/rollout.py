@@ -18,7 +18,7 @@ from akeso.decide.facts.view import (
     when,
 )
 from akeso.model.evidence import Fact
-from akeso.model.objects import Object, annotations, dig
+from akeso.model.objects import Object, annotations, dig, labels
 
 FOLLOWS: Final = timedelta(minutes=90)
 """Stock alerts wait 15 minutes to an hour before they fire."""
@@ -27,6 +27,8 @@ _SKEW: Final = timedelta(seconds=60)
 
 def facts(view: View) -> Iterator[Fact]:
     workload = view.workload
+    if workload is not None and workload.get("kind") in ("StatefulSet", "DaemonSet"):
+        yield from _at_least(view, workload)
     if workload is None or workload.get("kind") != "Deployment":
         return
     where = path_of(workload)
@@ -45,6 +47,15 @@ def facts(view: View) -> Iterator[Fact]:
             yield fact("failure_follows_rollout", started - _SKEW <= fired <= started + FOLLOWS, "alert .startsAt")
     yield from _progress(view, workload)
     yield from _previous(view, workload, started)
+
+
+def _at_least(view: View, workload: Object) -> Iterator[Fact]:
+    """A StatefulSet's template is at least as old as its oldest pod of the newest revision."""
+    update = dig(workload, "status", "updateRevision")
+    made = [t for p in view.current_pods if update and labels(p).get("controller-revision-hash") == update
+            and (t := when(p, "metadata", "creationTimestamp")) is not None]
+    if made and not view.old_pods:
+        yield fact("rollout_age_seconds", (view.now - min(made)).total_seconds(), f"Pods of {path_of(workload)} .metadata")
 
 
 def rollout_time(view: View) -> datetime | None:

@@ -135,12 +135,17 @@ def look(snapshot: Snapshot) -> View:
     return View(snapshot) if target is None else _around(snapshot, target, frozenset())
 
 
-def _scaled(snapshot: Snapshot, obj: Object) -> Object:
-    """What a HorizontalPodAutoscaler scales, where the snapshot has it; any other object itself."""
-    ref = dig(obj, "spec", "scaleTargetRef", default={})
-    if obj.get("kind") != "HorizontalPodAutoscaler" or not ref:
-        return obj
-    return snapshot.find(str(ref.get("kind")), str(ref.get("name")), namespace_of(obj)) or obj
+def _stands_for(snapshot: Snapshot, obj: Object) -> Object:
+    """The workload that an autoscaler scales, or whose pods a Service or a disruption budget selects; else the object."""
+    kind, namespace = obj.get("kind"), namespace_of(obj)
+    if kind == "HorizontalPodAutoscaler":
+        ref = dig(obj, "spec", "scaleTargetRef", default={})
+        return snapshot.find(str(ref.get("kind")), str(ref.get("name")), namespace) or obj
+    path = {"Service": ("selector",), "PodDisruptionBudget": ("selector", "matchLabels")}.get(str(kind))
+    wanted = dig(obj, "spec", *path, default={}) if path else {}
+    pods = [p for p in snapshot.of_kind("Pod") if wanted and namespace_of(p) == namespace and wanted.items() <= labels(p).items()]
+    owners = {path_of(o): o for p in pods for o in [top_owner(snapshot, p)]}
+    return next(iter(owners.values())) if len(owners) == 1 else obj
 
 
 def _target(snapshot: Snapshot) -> Object | None:
@@ -166,7 +171,7 @@ def top_owner(snapshot: Snapshot, obj: Object) -> Object:
 
 
 def _around(snapshot: Snapshot, target: Object, trail: frozenset[str]) -> View:
-    workload = top_owner(snapshot, _scaled(snapshot, target))
+    workload = top_owner(snapshot, _stands_for(snapshot, target))
     if workload.get("kind") not in WORKLOADS:
         return View(snapshot, target, None, trail=trail)
     view = View(snapshot, target, workload, trail=trail)
@@ -181,7 +186,8 @@ def _deployment(view: View) -> View:
     assert workload is not None
     sets = [r for r in snapshot.of_kind("ReplicaSet") if owned_by(r, workload)]
     current = current_set(workload, sets)
-    older = sorted((r for r in sets if r is not current), key=lambda r: revision_of(r) or -1, reverse=True)
+    older = sorted((r for r in sets if r is not current), reverse=True,
+                   key=lambda r: (revision_of(r) or -1, str(dig(r, "metadata", "creationTimestamp", default=""))))
     pods = _live([p for p in snapshot.of_kind("Pod") if top_owner(snapshot, p) is workload])
     mine = [] if current is None else [p for p in pods if owned_by(p, current)]
     old = [p for p in pods if any(owned_by(p, r) for r in older)] if current is not None else []
@@ -197,6 +203,9 @@ def current_set(workload: Object, sets: Sequence[Object]) -> Object | None:
             return same[0]
     wanted = plain_template(workload)
     same = [r for r in sets if wanted and plain_template(r) == wanted]
+    if not same and wanted:
+        inner = dig(wanted, "spec", "containers")
+        same = [r for r in sets if inner and dig(r, "spec", "template", "spec", "containers") == inner]
     if len(same) == 1:
         return same[0]
     if revision is None and sets and all(revision_of(r) is not None for r in sets):
