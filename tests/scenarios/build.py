@@ -1,3 +1,4 @@
+# ruff: noqa: E501  tables of test data read better in long lines
 """Parts of frozen scenarios: whole objects as the API server returns them. `python -m tests.scenarios.generate` writes the files."""
 from __future__ import annotations
 

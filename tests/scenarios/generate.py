@@ -1,3 +1,4 @@
+# ruff: noqa: E501  tables of test data read better in long lines
 """Writes tests/scenarios/<ID>/scenario.yaml (the ten shipped ones) and tests/scenarios/more/<ID>/scenario.yaml.
 
 `python -m tests.scenarios.generate`; the YAML files are what counts and what the tests read.

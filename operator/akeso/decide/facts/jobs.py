@@ -3,9 +3,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from akeso.decide.facts.view import View, condition, condition_is, fact, owned_by, path_of, top_owner, when
+from akeso.decide.facts.view import View, condition, condition_is, fact, notes_of, owned_by, path_of, top_owner, when
 from akeso.model.evidence import Fact
-from akeso.model.objects import Object, annotations, controller_of, dig
+from akeso.model.objects import Object, controller_of, dig
 
 
 def facts(view: View) -> Iterator[Fact]:
@@ -18,7 +18,7 @@ def facts(view: View) -> Iterator[Fact]:
         if failed:
             reason = str(dig(condition(job, "Failed"), "reason", default=""))
             yield fact("job_failure_reason", reason, f"{path_of(job)} .status.conditions[Failed].reason")
-        safe = any(key.rpartition("/")[2] == "retry-safe" and value == "true" for key, value in annotations(job).items())
+        safe = any(key.rpartition("/")[2] == "retry-safe" and value == "true" for key, value in notes_of(job).items())
         yield fact("job_retry_safe", safe, f"{path_of(job)} .metadata.annotations")
     if view.workload is not None and view.workload.get("kind") == "CronJob":
         yield from _cron(view, view.workload, job)

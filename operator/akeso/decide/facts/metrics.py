@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Final
 
 from akeso.decide.facts import podstate
@@ -29,8 +30,8 @@ def facts(view: View) -> Iterator[Fact]:
     if view.workload is None:
         return
     yield from _load(view)
-    growth = yield from _cpu(view)
-    yield from _memory(view, growth)
+    yield from _cpu(view)
+    yield from _memory(view, cpu_growth(view))
 
 
 def series_of(view: View, metric: str) -> list[Series]:
@@ -51,7 +52,7 @@ def last_by_pod(snapshot: Snapshot, metric: str) -> dict[tuple[str, str], float]
     return found
 
 
-def _memory(view: View, cpu_growth: float | None) -> Iterator[Fact]:
+def _memory(view: View, busier: float | None) -> Iterator[Fact]:
     all_series = [s for s in series_of(view, WORKING_SET) if s.values]
     kills = oom_kills(view, view.current_pods)
     names = {t.container for t in kills}
@@ -76,7 +77,7 @@ def _memory(view: View, cpu_growth: float | None) -> Iterator[Fact]:
         yield fact("memory_slope_per_hour", round(line[0] * 3600, 1), source)
         if top.values[-1][0] - top.values[0][0] >= LEAK_SPAN_SECONDS and len(top.values) >= 8:
             load = load_growth(view)
-            loaded = max(cpu_growth or 0.0, load or 0.0) >= STEADY
+            loaded = max(busier or 0.0, load or 0.0) >= STEADY
             yield fact("memory_leak", grows_in_a_line(top.values) and not loaded, source)
 
 
@@ -114,7 +115,7 @@ def _fits(view: View, limit: float) -> Iterator[Fact]:
 
 def rates(points: Points) -> list[tuple[float, float]]:
     """Per-second rates of a counter; a reset starts anew."""
-    return [(t1, max(0.0, v1 - v0) / (t1 - t0)) for (t0, v0), (t1, v1) in zip(points, points[1:], strict=False)
+    return [(t1, max(0.0, v1 - v0) / (t1 - t0)) for (t0, v0), (t1, v1) in pairwise(points)
             if t1 > t0 and v1 >= v0]
 
 
@@ -127,19 +128,22 @@ def growth_of(points: Points) -> float | None:
     return last / first if first > 0 else None
 
 
+def cpu_growth(view: View) -> float | None:
+    grown = [g for s in series_of(view, CPU) if (g := growth_of(rates(s.values))) is not None]
+    return sum(grown) / len(grown) if grown else None
+
+
 def _cpu(view: View) -> Iterator[Fact]:
-    series = [rates(s.values) for s in series_of(view, CPU)]
-    grown = [g for points in series if (g := growth_of(points)) is not None]
-    if not grown:
-        return None
-    growth = sum(grown) / len(grown)
+    growth = cpu_growth(view)
+    if growth is None:
+        return
     yield fact("cpu_growth", round(growth, 4), CPU)
     limits = sum(quantity(dig(c, "resources", "limits", "cpu")) or 0.0 for p in podstate.ready(view.pods)
                  for c in items(p, "spec", "containers"))
     if limits:
-        used = sum(sum(v for _, v in points[-3:]) / len(points[-3:]) for points in series if points)
+        lately = [points[-3:] for s in series_of(view, CPU) if (points := rates(s.values))]
+        used = sum(sum(v for _, v in points) / len(points) for points in lately)
         yield fact("cpu_share", round(used / limits, 4), CPU)
-    return growth
 
 
 def _app_series(view: View, pattern: re.Pattern[str], *, without: re.Pattern[str] | None = None) -> list[Points]:

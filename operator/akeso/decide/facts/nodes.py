@@ -6,11 +6,22 @@ from typing import Final
 
 from akeso.decide.facts.metrics import last_by_pod
 from akeso.decide.facts.quantity import quantity
-from akeso.decide.facts.view import View, condition, condition_is, fact, items, name_of, namespace_of, path_of, when
+from akeso.decide.facts.view import (
+    View,
+    condition,
+    condition_is,
+    fact,
+    items,
+    name_of,
+    namespace_of,
+    notes_of,
+    path_of,
+    when,
+)
 from akeso.decide.facts.workload import plan_facts
 from akeso.model.evidence import Fact
 from akeso.model.names import CORDONED_BY, PROTECTED
-from akeso.model.objects import Object, annotations, controller_of, dig, marked
+from akeso.model.objects import Object, controller_of, dig, marked
 
 _PRESSURES: Final = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
 _USAGE: Final[Mapping[str, tuple[str, ...]]] = {
@@ -73,14 +84,14 @@ def _one(view: View, node: Object) -> Iterator[Fact]:
     if items(node, "status", "conditions"):
         yield fact("node_pressure", tuple(p for p in _PRESSURES if condition_is(node, p) is True), f"{where} .status.conditions")
     yield fact("node_cordoned", dig(node, "spec", "unschedulable", default=False) is True, f"{where} .spec.unschedulable")
-    yield fact("node_cordoned_by_us", CORDONED_BY in annotations(node), f"{where} .metadata.annotations")
+    yield fact("node_cordoned_by_us", CORDONED_BY in notes_of(node), f"{where} .metadata.annotations")
 
 
 def _others(node: Object, nodes: list[Object]) -> Iterator[Fact]:
     others = [n for n in nodes if name_of(n) != name_of(node)]
     left = [n for n in others if condition_is(n, "Ready") is True and not dig(n, "spec", "unschedulable", default=False)]
     yield fact("nodes_left", len(left), "Nodes")
-    ours = [n for n in others if CORDONED_BY in annotations(n) and dig(n, "spec", "unschedulable", default=False)]
+    ours = [n for n in others if CORDONED_BY in notes_of(n) and dig(n, "spec", "unschedulable", default=False)]
     yield fact("nodes_cordoned_by_us", len(ours), "Nodes .metadata.annotations")
 
 

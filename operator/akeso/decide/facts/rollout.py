@@ -13,12 +13,13 @@ from akeso.decide.facts.view import (
     fact,
     items,
     name_of,
+    notes_of,
     path_of,
     revision_of,
     when,
 )
 from akeso.model.evidence import Fact
-from akeso.model.objects import Object, annotations, dig, labels
+from akeso.model.objects import Object, dig, labels
 
 FOLLOWS: Final = timedelta(minutes=90)
 """Stock alerts wait 15 minutes to an hour before they fire."""
@@ -60,7 +61,7 @@ def _at_least(view: View, workload: Object) -> Iterator[Fact]:
 
 def rollout_time(view: View) -> datetime | None:
     """When the newest template came. A ReplicaSet that was taken up again tells no time: then its oldest pod does."""
-    if "deployment.kubernetes.io/revision-history" in annotations(view.current):
+    if "deployment.kubernetes.io/revision-history" in notes_of(view.current):
         made = [t for p in view.current_pods if (t := when(p, "metadata", "creationTimestamp")) is not None]
         return min(made, default=None)
     return when(view.current, "metadata", "creationTimestamp")
@@ -174,23 +175,20 @@ def containers(template: Any) -> dict[str, Object]:
 
 def config_refs(template: Any) -> frozenset[tuple[str, str, str]]:
     """(kind, object, key) of every ConfigMap and Secret that a template takes values from."""
-    found: set[tuple[str, str, str]] = set()
-    for container in containers(template).values():
-        for env in items(container, "env"):
-            for source, kind in (("configMapKeyRef", "ConfigMap"), ("secretKeyRef", "Secret")):
-                ref = dig(env, "valueFrom", source)
-                if ref is not None:
-                    found.add((kind, str(dig(ref, "name")), str(dig(ref, "key"))))
-        for env in items(container, "envFrom"):
-            for source, kind in (("configMapRef", "ConfigMap"), ("secretRef", "Secret")):
-                if dig(env, source, "name"):
-                    found.add((kind, str(dig(env, source, "name")), ""))
-    for volume in items(template, "spec", "volumes"):
-        if dig(volume, "configMap", "name"):
-            found.add(("ConfigMap", str(dig(volume, "configMap", "name")), ""))
-        if dig(volume, "secret", "secretName"):
-            found.add(("Secret", str(dig(volume, "secret", "secretName")), ""))
-    return frozenset(found)
+    inner = containers(template).values()
+    found = [
+        (kind, dig(env, "valueFrom", source, "name"), str(dig(env, "valueFrom", source, "key")))
+        for c in inner for env in items(c, "env")
+        for source, kind in (("configMapKeyRef", "ConfigMap"), ("secretKeyRef", "Secret"))
+    ]
+    found += [
+        (kind, dig(env, source, "name"), "") for c in inner for env in items(c, "envFrom")
+        for source, kind in (("configMapRef", "ConfigMap"), ("secretRef", "Secret"))
+    ]
+    volumes = items(template, "spec", "volumes")
+    found += [("ConfigMap", dig(v, "configMap", "name"), "") for v in volumes]
+    found += [("Secret", dig(v, "secret", "secretName"), "") for v in volumes]
+    return frozenset((kind, str(name), key) for kind, name, key in found if name)
 
 
 def _moved(old: Any, new: Any, part: str, resources: tuple[str, ...], *, up: bool) -> bool:

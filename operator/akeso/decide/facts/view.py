@@ -1,7 +1,7 @@
 """One look at a snapshot: the workload behind the target, its revisions and its pods, found by owner references."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from akeso.clock import parse_time
 from akeso.decide.facts.catalogue import entry
 from akeso.model.evidence import Fact, FactValue, Snapshot, Tier
-from akeso.model.objects import Object, ObjectRef, annotations, controller_of, dig, labels
+from akeso.model.objects import Object, ObjectRef, controller_of, dig, labels
 
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job", "Pod")
 REVISION = "deployment.kubernetes.io/revision"
@@ -21,6 +21,12 @@ def fact(name: str, value: FactValue, source: str, tier: Tier | None = None) -> 
     if line is None:
         raise KeyError(f"{name} is not in the catalogue of facts")
     return Fact(name, value, source, line.tier if tier is None else max(tier, line.tier))
+
+
+def notes_of(obj: Object | None) -> Mapping[str, str]:
+    """Its annotations. (The name `annotations` belongs to `__future__` in every module here.)"""
+    found = dig(obj, "metadata", "annotations", default={})
+    return found if isinstance(found, Mapping) else {}
 
 
 def name_of(obj: Object | None) -> str:
@@ -72,7 +78,7 @@ def owned_by(obj: Object, owner: Object) -> bool:
 
 
 def revision_of(obj: Object | None) -> int | None:
-    text = annotations(obj).get(REVISION, "")
+    text = notes_of(obj).get(REVISION, "")
     return int(text) if isinstance(text, str) and text.isdecimal() else None
 
 
@@ -183,7 +189,8 @@ def _around(snapshot: Snapshot, target: Object, trail: frozenset[str]) -> View:
 
 def _deployment(view: View) -> View:
     snapshot, workload = view.snapshot, view.workload
-    assert workload is not None
+    if workload is None:
+        return view
     sets = [r for r in snapshot.of_kind("ReplicaSet") if owned_by(r, workload)]
     current = current_set(workload, sets)
     older = sorted((r for r in sets if r is not current), reverse=True,

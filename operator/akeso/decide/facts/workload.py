@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from akeso.decide.facts import podstate
 from akeso.decide.facts.quantity import quantity
-from akeso.decide.facts.view import View, condition, fact, message_of, namespace_of, path_of
+from akeso.decide.facts.view import View, condition, fact, message_of, namespace_of, notes_of, path_of
 from akeso.model.evidence import Fact
 from akeso.model.names import PAUSED, PROTECTED
-from akeso.model.objects import Object, annotations, controller_of, dig, labels, marked
+from akeso.model.objects import Object, controller_of, dig, labels, marked
 
 BUILT_IN_OWNERS: Final = frozenset({"ReplicaSet", "Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Node"})
 
@@ -63,7 +63,7 @@ def plan_facts(objects: tuple[Object | None, ...]) -> Iterator[Fact]:
 
 def planned_marker(obj: Object | None) -> str | None:
     """The key of an annotation or label that tells of a planned change; None where there is none."""
-    marks: Mapping[str, Any] = {**labels(obj), **annotations(obj)}
+    marks: Mapping[str, Any] = {**labels(obj), **notes_of(obj)}
     return next((key for key, value in sorted(marks.items()) if is_plan(key, str(value))), None)
 
 
