@@ -11,6 +11,7 @@ import base64
 import json
 import subprocess
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,11 +121,13 @@ def start(
     token_file: Path | None = None,
     *,
     intervals: Intervals = Intervals(),
+    extra: Mapping[str, str] | None = None,
 ) -> Monitoring:
     """Start both against `cluster` and wait until they serve and every node was scraped.
 
     `rules_yaml` is a Prometheus rule file, `webhook_url` gets every alert (with the bearer token in
-    `token_file`, re-read by Alertmanager at each request). `hack/cluster down` ends both. Raises ClusterError.
+    `token_file`, re-read by Alertmanager at each request). `extra` is scraped too: job name to host:port.
+    `hack/cluster down` ends both. Raises ClusterError.
     """
     debian.ensure(debian.MONITORING)
     stop(cluster)
@@ -138,7 +141,7 @@ def start(
     alertmanager = folder / "alertmanager.json"
     alertmanager.write_text(json.dumps(_alertmanager_config(webhook_url, token_file, intervals), indent=1))
     prometheus = folder / "prometheus.json"
-    prometheus.write_text(json.dumps(_prometheus_config(cluster, urls, folder, intervals), indent=1))
+    prometheus.write_text(json.dumps(_prometheus_config(cluster, urls, folder, intervals, extra or {}), indent=1))
     _check(prometheus)
     with timed("Prometheus and Alertmanager running"):
         _spawn(cluster, urls, folder)
@@ -148,14 +151,22 @@ def start(
     return urls
 
 
-def _prometheus_config(cluster: Cluster, urls: Monitoring, folder: Path, intervals: Intervals) -> dict[str, Any]:
+def _prometheus_config(
+    cluster: Cluster, urls: Monitoring, folder: Path, intervals: Intervals, extra: Mapping[str, str]
+) -> dict[str, Any]:
     target = {"targets": [urls.alertmanager_url.removeprefix("http://")]}
     limits = {"scrape_interval": intervals.scrape, "scrape_timeout": intervals.scrape}
     return {
         "global": {**limits, "evaluation_interval": intervals.evaluation},
         "rule_files": [str(folder / "rules.yaml")],
         "alerting": {"alertmanagers": [{"static_configs": [target]}]},
-        "scrape_configs": [_scrape(cluster)],
+        "scrape_configs": [
+            _scrape(cluster),
+            *(
+                {"job_name": job, "honor_labels": True, "static_configs": [{"targets": [address]}]}
+                for job, address in extra.items()
+            ),
+        ],
     }
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import structlog
 
 from akeso import failpoints
-from akeso.engine.intake import route
 from akeso.engine.wiring import Operator, operator
 from akeso.handlers.watch import Watch
 from akeso.ingest.matching import judge, why_nothing
@@ -112,7 +111,7 @@ def _receiver(op: Operator) -> Receiver:
         return why_nothing(alert, judge(alert, services.definitions), services.definitions)
 
     return Receiver(
-        settings=settings, authenticator=_authenticator(op), route=lambda alerts: route(alerts, services.definitions),
+        settings=settings, authenticator=_authenticator(op), route=op.router.route,
         save=save, heartbeat=heartbeat, explain=explain, received=lambda r: _count(op, r),
         sources=Sources.from_settings(settings.alertmanager_urls), clock=services.clock)
 

@@ -50,9 +50,9 @@ def print_story(run: Object) -> None:
     typer.echo(f"{dig(run, 'metadata', 'namespace')}/{dig(run, 'metadata', 'name')}: {dig(run, 'status', 'phase', default='Pending')}")
     for line in dig(run, "status", "story", default=[]):
         first, *rest = str(line.get("message", "")).split("\n")
-        typer.echo(f"{str(line.get('at', ''))[11:19]}  {line.get('kind', ''):<12}  {clean(first)}")
+        typer.echo(f"{str(line.get('at', ''))[11:23]:<12}  {line.get('kind', ''):<12}  {clean(first)}")
         for more in rest:
-            typer.echo(f"{'':24}{clean(more)}")
+            typer.echo(f"{'':28}{clean(more)}")
 
 
 async def describe(kubeconfig: str, *, name: str, namespace: str) -> None:

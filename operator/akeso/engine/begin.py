@@ -8,7 +8,7 @@ from akeso.engine.advance import in_order
 from akeso.engine.case import Case, Wait
 from akeso.model.names import Reason
 from akeso.record import codec
-from akeso.model.run import RunPhase, StepRecord
+from akeso.model.run import RunPhase, StepRecord, StoryLine
 
 _SHOWN_FACTS = 8
 
@@ -17,8 +17,10 @@ async def begin(case: Case) -> Wait | None:
     """Resolve, gather, commit. Ends the run where the alert points at nothing."""
     resolution = await case.gather()
     alert = case.seen.alert
-    story = [("alert", Reason.ALERT_MATCHED, f"{alert.name} firing since {alert.starts_at:%H:%M:%S} "
-              f"({_labels(alert.labels)}); Workflow {case.run.workflow['name']}, trigger {case.run.trigger}")]
+    story: list[tuple[str, str, str] | StoryLine] = [StoryLine(
+        case.run.created_at, "alert", Reason.ALERT_MATCHED,  # when it was received, not when a worker got to it
+        f"{alert.name} firing since {alert.starts_at:%H:%M:%S} ({_labels(alert.labels)}); "
+        f"Workflow {case.run.workflow['name']}, trigger {case.run.trigger}")]
     steps = [StepRecord(s.name) for s in (*in_order(case.spec.steps), *in_order(case.spec.finally_))]
     if resolution.target is None:
         story.append(("target", resolution.reason, resolution.message))

@@ -12,7 +12,7 @@ from akeso.errors import GiveUp
 from akeso.ingest.evidence import gather
 from akeso.ingest.targets import Resolution, resolve
 from akeso.model.api.agent import AgentSpec
-from akeso.model.api.kinds import AGENT, CLUSTER_WORKFLOW, WORKFLOW, parse
+from akeso.model.api.kinds import AGENT, CLUSTER_WORKFLOW, WORKFLOW, CustomKind, parse
 from akeso.model.api.step import Step
 from akeso.model.api.workflow import WorkflowSpec
 from akeso.model.evidence import Fact, PastAction, Snapshot
@@ -44,7 +44,7 @@ class Case:
     @classmethod
     def of(cls, services: Services, run: Run) -> Case:
         """Reads the pinned Workflow and Agent. Raises InvalidInput where this version cannot read them."""
-        kind = CLUSTER_WORKFLOW if run.workflow["kind"] == "ClusterWorkflow" else WORKFLOW
+        kind: CustomKind[Any] = CLUSTER_WORKFLOW if run.workflow["kind"] == "ClusterWorkflow" else WORKFLOW
         spec = parse(kind, {"metadata": {"name": run.workflow["name"]}, "spec": run.workflow["spec"]}).spec
         agent = None
         if run.agent:
@@ -57,14 +57,14 @@ class Case:
 
     @property
     def cluster_wide(self) -> bool:
-        return self.run.workflow["kind"] == "ClusterWorkflow"
+        return bool(self.run.workflow["kind"] == "ClusterWorkflow")
 
     @property
     def home(self) -> str:
         """The namespace of the Workflow's ServiceAccount: its own, or the Agent's for a ClusterWorkflow."""
         if not self.cluster_wide:
             return str(self.run.workflow["namespace"])
-        return self.spec.agent_ref.namespace if self.spec.agent_ref else ""  # type: ignore[attr-defined,no-any-return]
+        return self.spec.agent_ref.namespace if self.spec.agent_ref else ""  # type: ignore[attr-defined]
 
     @property
     def service_account(self) -> str:
@@ -81,11 +81,13 @@ class Case:
         return next(s for s in (*self.spec.steps, *self.spec.finally_) if s.name == name)
 
     async def commit(
-        self, *steps: StepRecord, story: Sequence[tuple[str, str, str]] = (), **run: Any,
+        self, *steps: StepRecord, story: Sequence[tuple[str, str, str] | StoryLine] = (), **run: Any,
     ) -> None:
-        """Save changed steps, story lines (kind, reason, message) and columns of the run: one fenced commit."""
+        """Save changed steps, story lines (kind, reason, message; or with their own time) and columns of the run:
+        one fenced commit."""
         now = self.now
-        lines = [StoryLine(now, kind, reason, message[:1024]) for kind, reason, message in story]
+        lines = [
+            one if isinstance(one, StoryLine) else StoryLine(now, one[0], one[1], one[2][:1024]) for one in story]
         await self.services.store.save(self.run.id, self.run.epoch, run=run, steps=steps, story=lines)
         fresh = {s.name: s for s in steps}
         known = [fresh.pop(s.name, s) for s in self.run.steps]

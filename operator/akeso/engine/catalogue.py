@@ -59,10 +59,7 @@ class Catalogue:
         meta = dig(obj, "metadata", default={})
         key = (kind, str(meta.get("namespace", "")), str(meta.get("name", "")))
         if kind == "Namespace":
-            if event == "DELETED":
-                self.services.definitions.remove_namespace(key[2])
-            else:
-                self.services.definitions.put_namespace(key[2], dict(meta.get("labels") or {}))
+            self.services.definitions.put_namespace(key[2], dict(meta.get("labels") or {}), gone=event == "DELETED")
             return
         if event == "DELETED":
             self._entries.pop(key, None)

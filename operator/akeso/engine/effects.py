@@ -8,7 +8,7 @@ from akeso import failpoints
 from akeso.act.perform import Outcome, action_id
 from akeso.engine.case import Case, Wait, moved
 from akeso.engine.planning import action_of, plan_of, refuse
-from akeso.errors import AkesoError, GiveUp, Refused, TooManyRequests, TryLater
+from akeso.errors import AkesoError, Refused, TooManyRequests
 from akeso.model.names import Reason
 from akeso.model.objects import Object, dig
 from akeso.model.plan import Intent, IntentState, Plan, Verb
@@ -30,7 +30,8 @@ async def apply(case: Case, name: str) -> Wait | None:
     outcome = await _carry_out(case, record, made)
     if isinstance(outcome, Wait):
         return outcome
-    return await _after_write(case, record, made, outcome)
+    await _after_write(case, record, made, outcome)
+    return None
 
 
 async def _carry_out(case: Case, record: StepRecord, made: Plan) -> Outcome | Wait:
@@ -43,29 +44,25 @@ async def _carry_out(case: Case, record: StepRecord, made: Plan) -> Outcome | Wa
     first = intent.epoch == case.run.epoch and record.phase is not StepPhase.APPLYING
     failpoints.reach("after-intent")
     if intent.state is not IntentState.INTENT:
-        return Outcome(intent.state, intent.message, None)
+        return Outcome(intent.state, intent.message)
     try:
         async with case.services.guard("kubernetes"), case.services.guard(f"action/{made.action}"):
             outcome = await case.services.performer.perform(replace(intent, epoch=case.run.epoch), first_attempt=first)
     except TooManyRequests as busy:
-        return await _budget_says_no(case, record, busy)
-    except TryLater:
-        raise
-    except Refused:
-        raise
-    except GiveUp as error:
-        outcome = Outcome(IntentState.FAILED, str(error), None)
+        waited = _budget_says_no(case, record, busy)
+        if waited is not None:
+            return waited
+        outcome = Outcome(IntentState.FAILED, f"{busy.what}: {busy.why}; gave up after {EVICTION_PATIENCE}")
     failpoints.reach("after-write")
     await case.services.store.settle(key, outcome.state, outcome.message, case.now)
     case.services.metrics.acted(made.action, str(outcome.state))
     return outcome
 
 
-async def _budget_says_no(case: Case, record: StepRecord, busy: TooManyRequests) -> Wait:
-    since = record.started_at or case.now
-    if case.now - since > EVICTION_PATIENCE:
-        raise Refused(Reason.PRECONDITION_FAILED, f"a PodDisruptionBudget did not allow the eviction: {busy.what}",
-                      next_step="look at kubectl get pdb, or evict by hand")
+def _budget_says_no(case: Case, record: StepRecord, busy: TooManyRequests) -> Wait | None:
+    """Not now: the API server throttles, or a PodDisruptionBudget protects the pod. None once patience is over."""
+    if case.now - (record.started_at or case.now) > EVICTION_PATIENCE:
+        return None
     return Wait(case.now + timedelta(seconds=max(1.0, busy.after)))
 
 
@@ -87,8 +84,8 @@ async def _after_write(case: Case, record: StepRecord, made: Plan, outcome: Outc
     elif outcome.state is IntentState.STALE:
         await _plan_again(case, record, outcome)
     else:
-        await case.commit(moved(record, StepPhase.FAILED, Reason.ACTION_FAILED, outcome.message, case.now),
-                          story=[("action", Reason.ACTION_FAILED, f"{name}: {outcome.message}")])
+        await case.commit(moved(record, StepPhase.FAILED, outcome.reason or Reason.ACTION_FAILED, outcome.message, case.now),
+                          story=[("action", outcome.reason or Reason.ACTION_FAILED, f"{name}: {outcome.message}")])
 
 
 async def _plan_again(case: Case, record: StepRecord, outcome: Outcome) -> None:
@@ -119,12 +116,10 @@ async def _outside(case: Case, record: StepRecord, made: Plan) -> Wait | None:
 
 async def _collect(case: Case, name: str, made: Plan) -> str:
     seen = await case.evidence()
-    logs = {key: redact(text) for key, text in seen.logs.items()}
     await case.services.store.save_evidence(
         case.run.id, case.facts, codec.dumps({
-            "step": name, "body": dict(made.change.body), "logs": logs, "events": list(seen.events),
-            "missing": dict(seen.missing)}))
-    return f"{len(logs)} log tails and {len(seen.events)} events"
+            "step": name, "kept": dict(made.change.body), "missing": {k: redact(v) for k, v in seen.missing.items()}}))
+    return ", ".join(f"{len(v)} {k}" for k, v in made.change.body.items() if isinstance(v, list | dict)) or "nothing"
 
 
 async def notify(case: Case, name: str) -> Wait | None:

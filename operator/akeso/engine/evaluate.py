@@ -1,4 +1,5 @@
 """`akeso eval`: deciding over frozen scenarios, without a cluster, by the code that decides live."""
+
 from __future__ import annotations
 
 import asyncio
@@ -51,7 +52,12 @@ async def _one(path: Path, remedies: Sequence[str]) -> Result:
     except AkesoError as error:
         return {"id": path.parent.name, "title": "", "result": "error", "message": str(error)}
     except Exception as error:  # noqa: BLE001 a loop edge: one broken scenario does not stop the others; it is counted
-        return {"id": path.parent.name, "title": "", "result": "error", "message": f"{type(error).__name__}: {error}"[:500]}
+        return {
+            "id": path.parent.name,
+            "title": "",
+            "result": "error",
+            "message": f"{type(error).__name__}: {error}"[:500],
+        }
 
 
 def evaluate(scenario: Scenario, remedies: Sequence[str]) -> Result:
@@ -60,10 +66,22 @@ def evaluate(scenario: Scenario, remedies: Sequence[str]) -> Result:
     choice = rules.choose(facts, scenario.candidates or remedies)
     cited = [facts[name] for name in choice.facts if name in facts]
     return {
-        "id": scenario.id, "title": scenario.title, "decision": choice.action, "target": choice.target,
-        "facts": [{"name": f.name, "value": list(f.value) if isinstance(f.value, tuple) else f.value,
-                   "source": f.source, "tier": int(f.tier)} for f in cited],
-        "rules": list(choice.rules), "contradicted": list(choice.contradicted), "message": choice.message,
+        "id": scenario.id,
+        "title": scenario.title,
+        "decision": choice.action,
+        "target": choice.target,
+        "facts": [
+            {
+                "name": f.name,
+                "value": list(f.value) if isinstance(f.value, tuple) else f.value,
+                "source": f.source,
+                "tier": int(f.tier),
+            }
+            for f in cited
+        ],
+        "rules": list(choice.rules),
+        "contradicted": list(choice.contradicted),
+        "message": choice.message,
         "result": classify(choice, scenario),
     }
 
@@ -87,7 +105,9 @@ def totals(done: Sequence[Result]) -> Result:
     judged = sum(counts.values())
     answered = judged - counts[ABSTAINED]
     return {
-        "scenarios": len(done), **counts, "errors": len(done) - judged,
+        "scenarios": len(done),
+        **counts,
+        "errors": len(done) - judged,
         "coverage": round(answered / judged, 4) if judged else 0.0,
         "selective_accuracy": round(counts[RIGHT] / answered, 4) if answered else 0.0,
         "score": sum(POINTS[name] * n for name, n in counts.items()),

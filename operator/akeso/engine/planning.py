@@ -13,8 +13,10 @@ from akeso.engine import approvals
 from akeso.engine.advance import due
 from akeso.engine.case import Case, Wait, moved
 from akeso.engine.judge import verdict_of
-from akeso.errors import Forbidden, GiveUp, InvalidInput, Refused
+from akeso.errors import Conflict, Forbidden, GiveUp, InvalidInput, Refused, TryLater
+from akeso.model.api.agent import AgentSpec
 from akeso.model.api.step import Step
+from akeso.model.api.workflow import WorkflowSpec
 from akeso.model.names import Reason
 from akeso.model.objects import Object, ObjectRef, dig, kind_named, ref_of
 from akeso.model.plan import Plan, Verb
@@ -86,6 +88,8 @@ async def make_plan(case: Case, step: Step) -> tuple[Plan, Object] | None:
                 Reason.ACTION_FORBIDDEN, f"ServiceAccount {case.service_account} may not do this: {error.what}",
                 next_step=f"akeso rbac --workflow {case.run.workflow['name']} -n {case.home} | kubectl apply -f -",
             ) from error
+        except Conflict as error:
+            raise TryLater(f"{ref} changes while it is being planned for", why=error.what, after=0.5) from error
         except GiveUp as error:
             raise Refused(Reason.PRECONDITION_FAILED, f"the API server refused the dry run: {error}") from error
 
@@ -145,18 +149,27 @@ async def gate_input(case: Case, action: AnyAction, params: Params, target: Obje
     busy = None
     if case.spec.concurrency_policy != "Allow":
         busy = await services.store.lock_target(ref.key, case.run.id)
+    spec, agent = _newest(case)
     cooldown = trigger.alert.cooldown_seconds if trigger and trigger.alert else None
     open_names = [n for n, s in services.breakers.snapshot().items() if s == "open" and n == f"action/{action.name}"]
     return GateInput(
-        now=case.now, action=action, params=params, spec=case.spec, agent=case.agent, target=target,
+        now=case.now, action=action, params=params, spec=spec, agent=agent, target=target,
         namespace=await case.namespace_of(ref), ref=ref, workflow_namespace=str(case.run.workflow["namespace"]),
         cluster_workflow=case.cluster_wide, service_account=case.service_account,
-        alert_firing=signal.firing if signal else False,
-        alert_namespace=(signal.alert.labels.get("namespace", "") if signal else ""),
+        alert_firing=signal.firing if signal else None,
+        alert_namespace=signal.alert.labels.get("namespace", "") if signal else None,
         on_resolved=trigger.alert.on_resolved if trigger and trigger.alert else "Verify",
-        past=[p for p in past], busy_with=busy, circuit_open=open_names[0] if open_names else None,
+        past=past, busy_with=busy, circuit_open=open_names[0] if open_names else None,
         cooldown_seconds=services.settings.cooldown_seconds if cooldown is None else cooldown,
         protected_namespaces=services.settings.protected_namespaces, facts=case.facts)
+
+
+def _newest(case: Case) -> tuple[WorkflowSpec, AgentSpec | None]:
+    """Limits and switches as they are now, not as they were when the run began: a person who suspends means it."""
+    definitions, run = case.services.definitions, case.run
+    workflow = definitions.get(run.workflow["kind"], run.workflow["namespace"], run.workflow["name"])
+    agent = definitions.get("Agent", run.agent["namespace"], run.agent["name"]) if run.agent else None
+    return (workflow.spec if workflow else case.spec), (agent.spec if agent else case.agent)
 
 
 async def refuse(case: Case, record: StepRecord, refusal: Refused) -> None:
@@ -259,4 +272,4 @@ def deadline(record: StepRecord) -> datetime | None:
 
 def was_sure(record: StepRecord) -> bool:
     """True where the step's condition was answered yes (or it had none)."""
-    return verdict_of(record).get("answer", "yes") == "yes"
+    return bool(verdict_of(record).get("answer", "yes") == "yes")

@@ -48,8 +48,8 @@ def _steps(services: Services, spec: WorkflowSpec) -> Iterator[Problem]:
 
 def _step(services: Services, step: Step) -> Iterator[Problem]:
     for part, value in (("approval", step.approval), ("wait", step.wait), ("workflowRef", step.workflow_ref),
-                        ("retry", step.retry), ("verify.promql", step.verify and step.verify.promql)):
-        if value is not None and value is not False:
+                        ("retry", step.retry), ("verify.promql", step.verify.promql if step.verify else None)):
+        if value is not None:
             yield Problem(Reason.UNSUPPORTED, f"step `{step.name}`: `{part}` is not supported by this version of Akeso. "
                           "Next: use `action`, `notify` or `verify` with `cel` or `alertResolved`"
                           + ("; an Agent with autonomy Approve asks before each action" if part == "approval" else ""))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from akeso.engine.intake import route
 from akeso.errors import AkesoError
 from akeso.ingest.reconcile import active
 from akeso.ingest.sources import Sources
@@ -44,7 +43,8 @@ class AlertmanagerReconciler:
             beats = [a for a in source.to_save if a.name == services.settings.heartbeat_alert]
             if beats:
                 await services.store.beat_heartbeat(source.source, before)
-            items = route([a for a in source.to_save if a.name != services.settings.heartbeat_alert], services.definitions)
+            items = self.operator.router.route(
+                [a for a in source.to_save if a.name != services.settings.heartbeat_alert])
             if items:
                 await self.operator.intake.save(items)
             if source.complete:

@@ -1,4 +1,5 @@
 """A frozen scenario: reading `scenario.yaml` into the very Snapshot that a live decision would see."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -67,12 +68,23 @@ async def build(raw: Raw, name: str = "") -> Scenario:
     target = (await resolve(alerts[0], FrozenCluster(objects, events, logs))).target
     expect = _mapping(raw.get("expect"))
     snapshot = Snapshot(
-        now=now, alerts=alerts, target=target, objects=objects, events=events, logs=logs, series=_series(raw.get("series")),
-        history=_history(raw.get("history")), missing={str(k): str(v) for k, v in _mapping(raw.get("missing")).items()},
+        now=now,
+        alerts=alerts,
+        target=target,
+        objects=objects,
+        events=events,
+        logs=logs,
+        series=_series(raw.get("series")),
+        history=_history(raw.get("history")),
+        missing={str(k): str(v) for k, v in _mapping(raw.get("missing")).items()},
     )
     return Scenario(
-        str(raw.get("id") or name), str(raw.get("title", "")), snapshot, _names(raw.get("candidates")),
-        _names(expect.get("right")), _names(expect.get("harmful")),
+        str(raw.get("id") or name),
+        str(raw.get("title", "")),
+        snapshot,
+        _names(raw.get("candidates")),
+        _names(expect.get("right")),
+        _names(expect.get("harmful")),
     )
 
 
@@ -93,8 +105,15 @@ def alerts_of(raw: Any, now: datetime) -> tuple[Alert, ...]:
         if parse_time(_text(alert.get("startsAt"))) is None:
             alert["startsAt"] = format_time(now)
         filled.append(alert)
-    body = {"version": "4", "status": "firing", "receiver": "akeso", "groupKey": "{}", "externalURL": "http://alertmanager",
-            **given, "alerts": filled}
+    body = {
+        "version": "4",
+        "status": "firing",
+        "receiver": "akeso",
+        "groupKey": "{}",
+        "externalURL": "http://alertmanager",
+        **given,
+        "alerts": filled,
+    }
     parsed = webhook.parse(orjson.dumps(body, default=str, option=orjson.OPT_NON_STR_KEYS))
     if not parsed.alerts:
         raise InvalidInput("The scenario's alert cannot be used", why="; ".join(parsed.rejected), next_step=NEXT)
@@ -154,7 +173,9 @@ def _history(value: Any) -> tuple[PastAction, ...]:
         if at is None or not raw.get("action"):
             continue
         key = target if isinstance(target, str) else _key(_mapping(target))
-        found.append(PastAction(at, str(raw.get("workflow", "")), str(raw["action"]), key, str(raw.get("outcome", ""))))
+        found.append(
+            PastAction(at, str(raw.get("workflow", "")), str(raw["action"]), key, str(raw.get("outcome", "")))
+        )
     return tuple(found)
 
 

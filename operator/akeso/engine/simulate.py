@@ -12,6 +12,7 @@ from typing import Any
 from akeso.decide.gates import BEFORE_ACTING, judge_all
 from akeso.engine.advance import in_order
 from akeso.engine.case import Case
+from akeso.engine.intake import pinned, run_namespace
 from akeso.engine.judge import decide
 from akeso.engine.planning import action_of, gate_input, make_plan, target_of
 from akeso.engine.services import Services
@@ -78,7 +79,7 @@ async def simulate(services: Services, alert: Alert) -> list[Finding]:
                         "compare `triggers[].alert.matchers` with these labels", ok=False)]
     findings: list[Finding] = []
     for one in matched:
-        resource = one.resource
+        resource = one.workflow
         findings.append(Finding("alert", f"{alert.name} matches {resource.key}, trigger {one.trigger.name}"))
         findings += await _one(services, alert, one)
     return findings
@@ -90,9 +91,9 @@ async def _one(services: Services, alert: Alert, one: Matched) -> list[Finding]:
     store = _NothingKept(signal, services.history)
     quiet: Any = _Silent()
     dry = replace(services, store=store, history=store, projector=quiet, log=quiet)  # type: ignore[arg-type]
-    run = Run("simulated", f"{one.resource.name}-simulated", one.run_namespace, signal.id, one.trigger.name,
-              one.workflow, one.agent, RunPhase.RUNNING, 1, now, started_at=now,
-              steps=tuple(StepRecord(s.name) for s in one.resource.spec.steps))
+    run = Run("simulated", f"{one.workflow.name}-simulated", run_namespace(alert, one), signal.id, one.trigger.name,
+              pinned(one.workflow), pinned(one.agent) if one.agent else {}, RunPhase.RUNNING, 1, now, started_at=now,
+              steps=tuple(StepRecord(s.name) for s in one.workflow.spec.steps))
     case = Case.of(dry, run)
     resolution = await case.gather()
     if resolution.target is None:
@@ -118,7 +119,7 @@ async def _step(case: Case, store: _NothingKept, name: str) -> list[Finding]:
         if target is None:
             return [*findings, Finding("target", f"{ref} does not exist", ok=False)]
         given = await gate_input(case, action, params, target, ref_of(target, ref.kind))
-        for gate, refusal in judge_all(BEFORE_ACTING, given):
+        for gate, refusal in judge_all(BEFORE_ACTING, given).items():
             findings.append(Finding("gate", f"{gate}: {refusal or 'passes'}", ok=refusal is None))
         planned = await make_plan(case, step)
     except Refused as refusal:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from akeso.clock import format_time
@@ -39,7 +39,7 @@ def status_of(
         "observedGeneration": generation, "conditions": kept, "phase": str(run.phase), "progress": f"{done}/{len(run.steps)}",
         "workflowGeneration": run.workflow.get("generation", 0), "duration": _duration(run.started_at, end),
         "steps": [_step_status(s) for s in run.steps],
-        "story": [{"at": format_time(line.at), "kind": line.kind, "reason": line.reason, "message": line.message[:1024]}
+        "story": [{"at": _precise(line.at), "kind": line.kind, "reason": line.reason, "message": line.message[:1024]}
                   for line in story[-64:]]}
     if run.started_at:
         body["startTime"] = format_time(run.started_at)
@@ -49,6 +49,11 @@ def status_of(
         body["target"] = str(run.target)
     body |= _decision(run)
     return body
+
+
+def _precise(at: datetime) -> str:
+    """With milliseconds: a whole remedy may be decided within one second."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _verified(run: Run) -> list[tuple[str, ConditionStatus, str, str]]:

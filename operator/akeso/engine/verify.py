@@ -90,7 +90,7 @@ async def related(case: Case, ref: ObjectRef, now: Object | None) -> Sequence[Ob
     if ref.kind == NODE:
         return ()
     if ref.kind == POD:
-        return await cluster.list(POD, ref.namespace)
+        return [*await cluster.list(POD, ref.namespace), *await cluster.list(REPLICASET, ref.namespace)]
     selector = dig(now, "spec", "selector", "matchLabels", default={})
     if not selector:
         return ()

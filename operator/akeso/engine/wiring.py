@@ -19,6 +19,7 @@ from akeso.act.perform import Performer
 from akeso.clock import Clock, system_clock
 from akeso.decide.cel import Conditions
 from akeso.engine.catalogue import Catalogue
+from akeso.engine.intake import Router
 from akeso.engine.listing import prime
 from akeso.engine.models import Models
 from akeso.engine.notifier import Channels
@@ -49,6 +50,7 @@ class Operator:
 
     services: Services
     intake: Intake
+    router: Router
     worker: Worker
     catalogue: Catalogue
     projector: StatusProjector
@@ -80,7 +82,7 @@ async def cluster_services(
         cluster = Cluster(connection)
         definitions, breakers = Definitions(), Breakers(settings.breaker_failures, settings.breaker_reset_seconds, clock)
         http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, follow_redirects=False))
-        series = PrometheusReader(http, settings.prometheus_url) if settings.prometheus_url else None
+        series = PrometheusReader(settings.prometheus_url, client=http) if settings.prometheus_url else None
         channels = Channels.from_file(settings.channels_file, http)
         metrics = Metrics()
         breakers.on_change(lambda name, old, new: metrics.breaker(name, new))
@@ -100,7 +102,9 @@ async def operator(settings: Settings, *, clock: Clock = system_clock) -> AsyncI
     """A whole operator with its ledger migrated and its definitions listed; nothing runs yet."""
     url = await database_url(settings)
     await migrate.migrate(url)
-    async with open_pool(url, settings.database_pool_size) as database:
+    async with contextlib.AsyncExitStack() as stack:
+        database = await open_pool(url, settings.database_pool_size)
+        stack.push_async_callback(database.close)
         async with cluster_services(settings, clock=clock, database=database) as services:
             projector = StatusProjector(services)
             services.projector = projector
@@ -108,6 +112,7 @@ async def operator(settings: Settings, *, clock: Clock = system_clock) -> AsyncI
             await _primed(services, catalogue)
             yield Operator(
                 services, Intake(services.store, clock=clock, committed=services.metrics.committed),
+                Router(services.definitions),
                 Worker(services, f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"), catalogue, projector,
                 database)
 

@@ -10,7 +10,7 @@ from akeso.engine import begin, effects, finish, judge, planning, verify
 from akeso.engine.advance import Do, Move, next_move
 from akeso.engine.case import Case, Wait
 from akeso.engine.services import Services
-from akeso.errors import AkesoError, DatabaseAway, GiveUp, Refused, Superseded, TryLater
+from akeso.errors import AkesoError, DatabaseAway, GiveUp, OutcomeUnknown, Refused, Superseded, TryLater
 from akeso.model.names import Reason
 from akeso.model.run import Run, RunPhase, StoryLine
 
@@ -123,9 +123,10 @@ class Worker:
             raise GiveUp("The run does not come to an end", why=f"{_MAX_MOVES} moves in one pass")
         except (Superseded, DatabaseAway):
             raise
-        except TryLater as later:
+        except (TryLater, OutcomeUnknown) as later:  # an unknown outcome is read back at the next pass
             self.services.log.warning(str(later), run_id=run.name)
-            return self.services.clock() + timedelta(seconds=max(0.5, min(later.after, 30.0)))
+            pause = later.after if isinstance(later, TryLater) else 1.0
+            return self.services.clock() + timedelta(seconds=max(0.5, min(pause, 30.0)))
         except AkesoError as error:
             await self._end_badly(case, run, error)
             return None

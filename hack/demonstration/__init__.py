@@ -1,0 +1,1 @@
+"""The demo: three incidents on a real cluster, told as they happen."""
