@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from tests.scenarios.build import App, Raw, alert, cluster, container, event, scenario, series, service
 
 from akeso.testing import builders as b
-from tests.scenarios.build import App, Raw, alert, cluster, container, event, scenario, series, service
 
 HERE = Path(__file__).parent
 SHIPPED = ("F01", "F02", "F07", "F11", "F13", "F16", "F23", "F33", "F34", "X1")

@@ -3,6 +3,7 @@
 Matching is a cosine over hashed character n-grams, weighted by TF-IDF over the catalogue: no model, no download, the
 same answer everywhere.
 """
+
 from __future__ import annotations
 
 import math
@@ -24,12 +25,13 @@ from akeso.model.names import Reason
 from akeso.model.verdict import Answer, Verdict
 
 BUCKETS: Final = 1 << 18
-THRESHOLD: Final = 0.5   # below: another question
-MARGIN: Final = 0.06     # two different questions nearer to each other than this: not told apart
-LONGEST: Final = 300     # characters; a longer text is no question of this catalogue
-NEAREST: Final = 3       # named in the message
+THRESHOLD: Final = 0.5  # below: another question
+MARGIN: Final = 0.06  # two different questions nearer to each other than this: not told apart
+LONGEST: Final = 300  # characters; a longer text is no question of this catalogue
+NEAREST: Final = 3  # named in the message
 _NEGATIONS: Final = re.compile(
-    r"\b(not|no|never|none|without|unless|except|instead|neither|nor|cannot|avoid|prevent|refuse|wrong|unsafe)\b|n't\b")
+    r"\b(not|no|never|none|without|unless|except|instead|neither|nor|cannot|avoid|prevent|refuse|wrong|unsafe)\b|n't\b"
+)
 
 Vector = Mapping[int, float]
 
@@ -61,19 +63,35 @@ def catalogue() -> Catalogue:
 
 def build(raw: Mapping[str, Any]) -> Catalogue:
     questions = [
-        Question(q["id"], tuple(q["ask"]), q.get("right", ""), conditions(q.get("yes_when"), q["id"]), conditions(q.get("no_when"), q["id"]))
+        Question(
+            q["id"],
+            tuple(q["ask"]),
+            q.get("right", ""),
+            conditions(q.get("yes_when"), q["id"]),
+            conditions(q.get("no_when"), q["id"]),
+        )
         for q in raw["questions"]
     ]
     for question in questions:
         if not question.right and not question.yes:
-            raise InvalidInput("The question catalogue is wrong", why=f"{question.id} has neither `right` nor `yes_when`")
-        if any((line := entry(c.fact)) is not None and line.tier is Tier.INTERNET for c in (*question.yes, *question.no)):
-            raise InvalidInput("The question catalogue is wrong", why=f"{question.id} rests on what the internet wrote")
+            raise InvalidInput(
+                "The question catalogue is wrong", why=f"{question.id} has neither `right` nor `yes_when`"
+            )
+        if any(
+            (line := entry(c.fact)) is not None and line.tier is Tier.INTERNET for c in (*question.yes, *question.no)
+        ):
+            raise InvalidInput(
+                "The question catalogue is wrong", why=f"{question.id} rests on what the internet wrote"
+            )
     texts = [(q, text) for q in questions for text in q.ask]
     seen = Counter(gram for _, text in texts for gram in set(grams(text)))
     weights = {gram: math.log((1 + len(texts)) / (1 + n)) + 1 for gram, n in seen.items()}
-    return Catalogue(questions, weights, [(q, text, vector(text, weights, len(texts))) for q, text in texts],
-                     frozenset(raw.get("neutral", ())))
+    return Catalogue(
+        questions,
+        weights,
+        [(q, text, vector(text, weights, len(texts))) for q, text in texts],
+        frozenset(raw.get("neutral", ())),
+    )
 
 
 def answer(question: str, facts: Facts) -> Verdict:
@@ -134,7 +152,7 @@ def grams(text: str) -> list[int]:
     found = []
     for word in plain(text).split():
         padded = f" {word} "
-        pieces = [padded[i:i + n] for n in (3, 4, 5) for i in range(len(padded) - n + 1)]
+        pieces = [padded[i : i + n] for n in (3, 4, 5) for i in range(len(padded) - n + 1)]
         found += [zlib.crc32(piece.encode()) % BUCKETS for piece in (*pieces, word)]
     return found
 
@@ -151,9 +169,15 @@ def _judge(question: Question, facts: Facts) -> Verdict:
     names = tuple(dict.fromkeys(c.fact for c in (*question.yes, *question.no) if c.fact in facts))
     because = rules.told(facts, names)
     if all(rules.holds(c, facts) is True for c in question.yes):
-        return Verdict(Answer.YES, "rules", Reason.ANSWERED, f"{question.ask[0]} Yes: {because}.", names, (question.id,))
+        return Verdict(
+            Answer.YES, "rules", Reason.ANSWERED, f"{question.ask[0]} Yes: {because}.", names, (question.id,)
+        )
     if any(rules.holds(c, facts) is True for c in question.no):
-        return Verdict(Answer.NO, "rules", Reason.ANSWERED, f"{question.ask[0]} No: {because}.", names, (question.id,))
+        return Verdict(
+            Answer.NO, "rules", Reason.ANSWERED, f"{question.ask[0]} No: {because}.", names, (question.id,)
+        )
     missing = [c.fact for c in (*question.yes, *question.no) if c.fact not in facts]
     why = f"not known: {', '.join(dict.fromkeys(missing))}" if missing else because
-    return Verdict(Answer.UNSURE, "rules", Reason.UNCERTAIN, f"{question.ask[0]} Cannot tell: {why}.", names, (question.id,))
+    return Verdict(
+        Answer.UNSURE, "rules", Reason.UNCERTAIN, f"{question.ask[0]} Cannot tell: {why}.", names, (question.id,)
+    )

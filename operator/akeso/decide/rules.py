@@ -3,6 +3,7 @@
 Three values throughout: a condition over a fact that is not known is neither true nor false, and what is not known
 never fires a rule. Where nothing fires, or two rules disagree, the answer is `escalate`.
 """
+
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
@@ -45,21 +46,30 @@ def choose(facts: Facts, candidates: Sequence[str]) -> Choice:
     best = [f for f in fired if f.rule.priority == fired[0].rule.priority]
     if len({(f.rule.action, f.target) for f in best}) > 1:
         names = ", ".join(f"{f.rule.action} ({f.rule.id})" for f in best)
-        return Choice(ESCALATE, f"Rules disagree: {names}. A person has to decide.", _cited(best),
-                      tuple(f.rule.id for f in best), against, fired[0].target)
+        return Choice(
+            ESCALATE,
+            f"Rules disagree: {names}. A person has to decide.",
+            _cited(best),
+            tuple(f.rule.id for f in best),
+            against,
+            fired[0].target,
+        )
     return replace(_named(best[0], facts, candidates), contradicted=against)
 
 
 def contradictions(action: str, facts: Facts) -> Sequence[str]:
-    """What speaks against the action on the target: one sentence each, opening with the rule's id. A veto over models."""
+    """What speaks against the action on the target: a sentence each, opening with the rule's id. A veto over models."""
     if action in (NO_ACTION, ESCALATE):
         return ()
     found = [
         f"{veto.id}: {veto.why} ({told(facts, [c.fact for c in veto.when])})"
-        for veto in table().vetoes if action in veto.actions and all(holds(c, facts) for c in veto.when)
+        for veto in table().vetoes
+        if action in veto.actions and all(holds(c, facts) for c in veto.when)
     ]
     found += [
-        f"{rule.id}: {rule.why} ({told(facts, rule.names)})" for rule in table().rules if rule.veto and fires(rule, facts)
+        f"{rule.id}: {rule.why} ({told(facts, rule.names)})"
+        for rule in table().rules
+        if rule.veto and fires(rule, facts)
     ]
     futile = facts.get("ineffective_actions")
     if futile is not None and isinstance(futile.value, tuple) and action in futile.value:
@@ -68,17 +78,27 @@ def contradictions(action: str, facts: Facts) -> Sequence[str]:
 
 
 def right(action: str, facts: Facts) -> Verdict:
-    """Whether that action is right now: yes where its rule decides, no where facts speak against it or another decides."""
+    """Whether that action is right now: yes where its rule decides, no where facts or another rule speak against it."""
     choice = choose(facts, [action])
     subject = facts.get("subject")
-    elsewhere = bool(choice.target) and subject is not None and choice.target != subject.value \
+    elsewhere = (
+        bool(choice.target)
+        and subject is not None
+        and choice.target != subject.value
         and choice.target == _value(facts, "dependency")
+    )
     if choice.action == action and not elsewhere:
         return Verdict(Answer.YES, "rules", Reason.ANSWERED, choice.message, choice.facts, choice.rules)
     against = contradictions(action, facts)
     if against:
-        return Verdict(Answer.NO, "rules", Reason.CONTRADICTED, f"Not {action}: {'; '.join(against)}.", choice.facts,
-                       tuple(a.partition(":")[0] for a in against))
+        return Verdict(
+            Answer.NO,
+            "rules",
+            Reason.CONTRADICTED,
+            f"Not {action}: {'; '.join(against)}.",
+            choice.facts,
+            tuple(a.partition(":")[0] for a in against),
+        )
     if choice.action == NO_ACTION or elsewhere or choice.rules:
         return Verdict(Answer.NO, "rules", Reason.ANSWERED, choice.message, choice.facts, choice.rules)
     return Verdict(Answer.UNSURE, "rules", Reason.UNCERTAIN, choice.message, choice.facts, choice.rules)
@@ -122,10 +142,11 @@ def _decisive(facts: Facts) -> list[Fired]:
 
 
 def about_dependency(facts: Facts) -> Facts:
-    """The facts as if the dependency were the target: its own replace the target's, those of the alert and nodes stay."""
+    """The facts as if the dependency were the target: its own replace the target's; the alert's and nodes' stay."""
     shared = {n: f for n, f in facts.items() if n.startswith(("alert_", "mass_", "nodes_")) and n != "alert_name"}
     named: dict[str, Fact] = {
-        n.removeprefix(DEPENDENCY_PREFIX): f for n, f in facts.items()
+        n.removeprefix(DEPENDENCY_PREFIX): f
+        for n, f in facts.items()
         if n.startswith(DEPENDENCY_PREFIX) and n != "dependency_role"
     }
     return shared | named
@@ -158,15 +179,39 @@ def _named(fired: Fired, facts: Facts, candidates: Sequence[str]) -> Choice:
 def _nothing(facts: Facts) -> Choice:
     seen = [n for n in _TELLING if n in facts]
     subject = _value(facts, "dependency") or _value(facts, "subject") or "the target"
-    return Choice(ESCALATE, f"No rule fits {subject}: {told(facts, seen) or 'no facts about it'}.", tuple(seen),
-                  target=str(subject) if subject != "the target" else "")
+    return Choice(
+        ESCALATE,
+        f"No rule fits {subject}: {told(facts, seen) or 'no facts about it'}.",
+        tuple(seen),
+        target=str(subject) if subject != "the target" else "",
+    )
 
 
 _TELLING: Final = (
-    "failure_modes", "waiting_reason", "crash_exit_code", "crash_reason", "oom_kills", "config_refs_missing", "pull_failure",
-    "unschedulable_reasons", "create_failure", "rollout_age_seconds", "only_new_revision_fails", "dependency",
-    "service_port_mismatch", "service_foreign_pods", "storage_class_missing", "job_failure_reason", "pvc_used_share",
-    "node_ready", "node_pressure", "retry_storm", "memory_leak", "hpa_at_max", "ready_replicas", "desired_replicas",
+    "failure_modes",
+    "waiting_reason",
+    "crash_exit_code",
+    "crash_reason",
+    "oom_kills",
+    "config_refs_missing",
+    "pull_failure",
+    "unschedulable_reasons",
+    "create_failure",
+    "rollout_age_seconds",
+    "only_new_revision_fails",
+    "dependency",
+    "service_port_mismatch",
+    "service_foreign_pods",
+    "storage_class_missing",
+    "job_failure_reason",
+    "pvc_used_share",
+    "node_ready",
+    "node_pressure",
+    "retry_storm",
+    "memory_leak",
+    "hpa_at_max",
+    "ready_replicas",
+    "desired_replicas",
 )
 
 

@@ -1,4 +1,5 @@
 """The rule table as data: read from the template package, checked whole at start."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +27,10 @@ def _number(value: Any) -> bool:
 
 
 _ORDER: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
-    "lt": lambda a, b: a < b, "le": lambda a, b: a <= b, "gt": lambda a, b: a > b, "ge": lambda a, b: a >= b,
+    "lt": lambda a, b: a < b,
+    "le": lambda a, b: a <= b,
+    "gt": lambda a, b: a > b,
+    "ge": lambda a, b: a >= b,
 }
 _OPS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "eq": lambda a, b: (sorted(a) == sorted(b)) if isinstance(a, tuple) and isinstance(b, list) else a == b,
@@ -105,13 +109,16 @@ def load() -> Table:
 def parse(actions: Mapping[str, Any], vetoes: Mapping[str, Any]) -> Table:
     rules = [_rule(raw) for raw in actions["rules"]]
     against = [
-        Veto(raw["id"], tuple(raw["actions"]), raw["why"], conditions(raw["when"], raw["id"])) for raw in vetoes["vetoes"]
+        Veto(raw["id"], tuple(raw["actions"]), raw["why"], conditions(raw["when"], raw["id"]))
+        for raw in vetoes["vetoes"]
     ]
     wrong = [problem for rule in rules for problem in _problems(rule)]
     names = [r.id for r in rules] + [v.id for v in against]
     wrong += [f"{name} is there twice" for name in sorted({n for n in names if names.count(n) > 1})]
     if wrong:
-        raise InvalidInput("The rule table is wrong", why="; ".join(wrong), next_step="correct templates/akeso_templates/rules")
+        raise InvalidInput(
+            "The rule table is wrong", why="; ".join(wrong), next_step="correct templates/akeso_templates/rules"
+        )
     return Table(str(actions["version"]), tuple(rules), tuple(against))
 
 
@@ -127,9 +134,17 @@ def conditions(raw: Sequence[Mapping[str, Any]] | None, where: str) -> tuple[Con
 def _rule(raw: Mapping[str, Any]) -> Rule:
     where = str(raw["id"])
     return Rule(
-        where, raw["action"], int(raw["priority"]), raw["class"], raw["why"], raw.get("target", "subject"),
-        conditions(raw.get("requires"), where), conditions(raw.get("any"), where),
-        conditions(raw.get("contradicts"), where), tuple(raw.get("instead", ())), bool(raw.get("veto", False)),
+        where,
+        raw["action"],
+        int(raw["priority"]),
+        raw["class"],
+        raw["why"],
+        raw.get("target", "subject"),
+        conditions(raw.get("requires"), where),
+        conditions(raw.get("any"), where),
+        conditions(raw.get("contradicts"), where),
+        tuple(raw.get("instead", ())),
+        bool(raw.get("veto", False)),
     )
 
 

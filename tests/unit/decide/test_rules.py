@@ -1,4 +1,5 @@
 """Contrast groups: the same alert, a different truth; and what the rule table refuses to be."""
+
 from __future__ import annotations
 
 import copy
@@ -6,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from tests.scenarios import generate as g
+from tests.scenarios.build import App, Raw, alert, cluster, container, event, scenario, series
 
 from akeso.decide import rules
 from akeso.decide.facts.extract import extract
@@ -17,8 +20,6 @@ from akeso.model.evidence import Fact, Facts, PastAction, Tier
 from akeso.model.names import CORDONED_BY
 from akeso.model.verdict import Answer, Choice
 from akeso.testing import builders as b
-from tests.scenarios import generate as g
-from tests.scenarios.build import App, Raw, alert, cluster, container, event, scenario, series
 
 OOM = b.terminated("OOMKilled", exit_code=137, minutes=3)
 DOWN: dict[str, Any] = {"ready": False, "state": b.waiting()}
@@ -50,7 +51,9 @@ async def test_a_first_revision_that_is_killed_for_memory_gets_more() -> None:
 
 
 async def test_exit_137_that_is_no_oom_gets_no_memory() -> None:
-    app = App(rollout_minutes=8000, ready=0).new(3, restarts=4, last_state=b.terminated("Error", exit_code=137, minutes=3), **DOWN)
+    app = App(rollout_minutes=8000, ready=0).new(
+        3, restarts=4, last_state=b.terminated("Error", exit_code=137, minutes=3), **DOWN
+    )
     facts = await facts_of([*app.objects, *cluster()], about(app, annotations={"description": "OOMKilled"}))
     assert rules.choose(facts, registered()).action == "escalate"
     assert rules.contradictions("set_memory_limit", facts)
@@ -63,8 +66,16 @@ async def test_one_oom_kill_alone_changes_nothing() -> None:
 
 async def test_memory_is_not_raised_a_third_time() -> None:
     app = g.oom_app()
-    past = [{"at": b.ago(minutes=m), "workflow": "w", "action": "set_memory_limit", "outcome": "Verified",
-             "target": {"kind": "Deployment", "namespace": "shop", "name": "checkout"}} for m in (60, 200)]
+    past = [
+        {
+            "at": b.ago(minutes=m),
+            "workflow": "w",
+            "action": "set_memory_limit",
+            "outcome": "Verified",
+            "target": {"kind": "Deployment", "namespace": "shop", "name": "checkout"},
+        }
+        for m in (60, 200)
+    ]
     choice = await decide([*app.objects, *cluster()], about(app), history=past)
     assert choice.action == "escalate"
     assert "set_memory_limit" in choice.contradicted
@@ -114,8 +125,14 @@ async def test_a_failure_older_than_the_rollout_is_not_the_rollouts() -> None:
 
 
 async def test_a_completed_rollout_that_took_the_service_down_is_rolled_back() -> None:
-    app = App(containers=[container(image="web:2")], old=[container(image="web:1")], ready=0, rollout_minutes=20, available_since=18,
-              progressing="NewReplicaSetAvailable")
+    app = App(
+        containers=[container(image="web:2")],
+        old=[container(image="web:1")],
+        ready=0,
+        rollout_minutes=20,
+        available_since=18,
+        progressing="NewReplicaSetAvailable",
+    )
     app.new(3, restarts=6, last_state=b.terminated(), **DOWN)
     assert (await decide([*app.objects, *cluster()], about(app))).action == "rollback_deployment"
 
@@ -135,7 +152,9 @@ async def test_a_full_cluster_is_no_bad_rollout() -> None:
 async def test_scaled_to_zero_without_a_mark_is_asked_about() -> None:
     app = App(replicas=0, ready=0, rollout_minutes=8000)
     rows = [*app.objects, *cluster()]
-    assert (await decide(rows, alert("KubeDeploymentReplicasMismatch", {"namespace": "shop", "deployment": "checkout"}))).action == "escalate"
+    assert (
+        await decide(rows, alert("KubeDeploymentReplicasMismatch", {"namespace": "shop", "deployment": "checkout"}))
+    ).action == "escalate"
 
 
 async def test_an_alert_about_healthy_replicas_needs_nothing() -> None:
@@ -160,12 +179,17 @@ async def test_an_opt_out_is_heard(mark: str) -> None:
 async def test_a_workload_of_an_operator_is_left_to_it() -> None:
     app = g.bad_command()
     app.deployment["metadata"]["ownerReferences"] = [
-        {"apiVersion": "shop.example/v1", "kind": "Storefront", "name": "x", "uid": "u", "controller": True}]
+        {"apiVersion": "shop.example/v1", "kind": "Storefront", "name": "x", "uid": "u", "controller": True}
+    ]
     assert (await decide([*app.objects, *cluster()], about(app))).action == "escalate"
 
 
 def stuck(count: int = 1, nodes: Sequence[Raw] = ()) -> tuple[App, list[Raw]]:
-    app = App(ready=3 - count, rollout_minutes=8000).new(3 - count, minutes_old=8000).new(count, ready=False, minutes_old=8000)
+    app = (
+        App(ready=3 - count, rollout_minutes=8000)
+        .new(3 - count, minutes_old=8000)
+        .new(count, ready=False, minutes_old=8000)
+    )
     return app, [*app.objects, *(nodes or cluster())]
 
 
@@ -202,7 +226,9 @@ async def test_memory_that_is_high_but_does_not_grow_on_is_no_leak(shape: str) -
     app = App(rollout_minutes=8000, containers=[container(memory="512Mi")]).new(3, minutes_old=8000)
     name = app.pods[0]["metadata"]["name"]
     curve = [400.0 + i % 2 for i in range(25)] if shape == "flat" else [420 - 220 * 0.8**i for i in range(25)]
-    memory = series("container_memory_working_set_bytes", [v * g.MI for v in curve], namespace="shop", pod=name, container="app")
+    memory = series(
+        "container_memory_working_set_bytes", [v * g.MI for v in curve], namespace="shop", pod=name, container="app"
+    )
     seen = alert("ContainerMemoryNearLimit", {"namespace": "shop", "pod": name})
     assert (await decide([*app.objects, *cluster()], seen, metrics=[memory])).action == "escalate"
 
@@ -263,8 +289,16 @@ async def test_a_crash_whose_component_is_down_is_not_rolled_back() -> None:
 
 async def test_what_failed_twice_is_not_tried_again() -> None:
     app = g.bad_command()
-    past = [{"at": b.ago(minutes=m), "workflow": "w", "action": "rollback_deployment", "outcome": "Failed",
-             "target": {"kind": "Deployment", "namespace": "shop", "name": "checkout"}} for m in (90, 200)]
+    past = [
+        {
+            "at": b.ago(minutes=m),
+            "workflow": "w",
+            "action": "rollback_deployment",
+            "outcome": "Failed",
+            "target": {"kind": "Deployment", "namespace": "shop", "name": "checkout"},
+        }
+        for m in (90, 200)
+    ]
     assert (await decide([*app.objects, *cluster()], about(app), history=past)).action == "escalate"
 
 
@@ -278,8 +312,11 @@ async def test_a_remedy_that_is_no_candidate_is_named_and_escalated() -> None:
 async def test_failures_of_creation_are_not_answered_with_more_pods() -> None:
     app = App(ready=2, rollout_minutes=8000).new(2, minutes_old=8000)
     seen = event(app.current, "FailedCreate", 'pods "x" is forbidden: exceeded quota: compute')
-    facts = await facts_of([*app.objects, *cluster()], alert("KubeDeploymentReplicasMismatch", {"namespace": "shop", "deployment": "checkout"}),
-                           events=[seen])
+    facts = await facts_of(
+        [*app.objects, *cluster()],
+        alert("KubeDeploymentReplicasMismatch", {"namespace": "shop", "deployment": "checkout"}),
+        events=[seen],
+    )
     assert facts["create_failure"].value == "quota"
     assert rules.choose(facts, registered()).action == "escalate"
     assert rules.contradictions("scale_deployment", facts)
@@ -291,21 +328,35 @@ def test_an_unknown_fact_neither_fires_nor_contradicts() -> None:
 
 
 def test_two_rules_of_one_rank_that_disagree_escalate() -> None:
-    values = {"node_cordoned": True, "node_cordoned_by_us": True, "node_ready": True, "node_ready_seconds": 900.0, "node_pressure": (),
-              "subject": "Node/n1", "node": "Node/n1", "pvc": "x", "pvc_used_share": 0.9, "pvc_expandable": True, "pvc_resizing": False}
+    values = {
+        "node_cordoned": True,
+        "node_cordoned_by_us": True,
+        "node_ready": True,
+        "node_ready_seconds": 900.0,
+        "node_pressure": (),
+        "subject": "Node/n1",
+        "node": "Node/n1",
+        "pvc": "x",
+        "pvc_used_share": 0.9,
+        "pvc_expandable": True,
+        "pvc_resizing": False,
+    }
     choice = rules.choose({n: Fact(n, v, "test") for n, v in values.items()}, [*registered(), "expand_pvc"])
     assert choice.action == "escalate"
     assert set(choice.rules) == {"UNCORDON", "PVC-EXPAND"}
 
 
-@pytest.mark.parametrize(("change", "why"), [
-    ({"requires": [{"fact": "no_such_fact", "op": "eq", "value": 1}]}, "unknown fact"),
-    ({"requires": [{"fact": "oom_kills", "op": "about", "value": 1}]}, "unknown fact or comparison"),
-    ({"requires": []}, "requires nothing"),
-    ({"requires": [{"fact": "alert_claims_oom", "op": "eq", "value": True}]}, "internet"),
-    ({"requires": [{"fact": "planned_change", "op": "eq", "value": True}]}, "tenants"),
-    ({"target": "nowhere"}, "unknown target"),
-])
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"requires": [{"fact": "no_such_fact", "op": "eq", "value": 1}]}, "unknown fact"),
+        ({"requires": [{"fact": "oom_kills", "op": "about", "value": 1}]}, "unknown fact or comparison"),
+        ({"requires": []}, "requires nothing"),
+        ({"requires": [{"fact": "alert_claims_oom", "op": "eq", "value": True}]}, "internet"),
+        ({"requires": [{"fact": "planned_change", "op": "eq", "value": True}]}, "tenants"),
+        ({"target": "nowhere"}, "unknown target"),
+    ],
+)
 def test_a_wrong_rule_table_does_not_load(change: dict[str, Any], why: str) -> None:
     actions = copy.deepcopy(read("actions.yaml"))
     next(r for r in actions["rules"] if r["id"] == "MEMORY-LIMIT").update(change)
@@ -316,9 +367,12 @@ def test_a_wrong_rule_table_does_not_load(change: dict[str, Any], why: str) -> N
 
 def test_no_rule_that_acts_rests_on_the_internet_or_on_tenants_alone() -> None:
     from akeso.decide.facts.catalogue import entry
+
     for rule in rules.table().rules:
         tiers = [line.tier for c in rule.requires if (line := entry(c.fact)) is not None]
-        assert rule.action in ("no_action", "escalate") or (min(tiers) <= Tier.CONTROLLER and Tier.INTERNET not in tiers)
+        assert rule.action in ("no_action", "escalate") or (
+            min(tiers) <= Tier.CONTROLLER and Tier.INTERNET not in tiers
+        )
 
 
 def test_history_names_its_target_by_key() -> None:

@@ -1,9 +1,11 @@
 """The frozen scenarios: every decision right, and no loss of evidence, renaming or hostile text makes one harmful."""
+
 from __future__ import annotations
 
 import asyncio
 import copy
 import json
+import random
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,9 +97,20 @@ async def test_missing_evidence_never_turns_a_decision_into_another_action(name:
 def renamed(raw: Any) -> Any:
     """The scenario in another namespace with other names of workloads and nodes."""
     text = json.dumps({k: v for k, v in raw.items() if k not in ("expect", "id", "title", "candidates")})
-    for old, new in (("checkout", "zahlung-7"), ("cart", "warenkorb"), ("postgres:", "§:"), ("postgres", "pg-main"), ("§:", "postgres:"),
-                     ("reporter", "melder"), ("policy-webhook", "gate-keeper"), ("\"shop\"", "\"team-x\""), ("/shop/", "/team-x/"),
-                     ("shop/", "team-x/"), ("\"policy\"", "\"guard\""), ("data-db-0", "vol-9")):
+    for old, new in (
+        ("checkout", "zahlung-7"),
+        ("cart", "warenkorb"),
+        ("postgres:", "§:"),
+        ("postgres", "pg-main"),
+        ("§:", "postgres:"),
+        ("reporter", "melder"),
+        ("policy-webhook", "gate-keeper"),
+        ('"shop"', '"team-x"'),
+        ("/shop/", "/team-x/"),
+        ("shop/", "team-x/"),
+        ('"policy"', '"guard"'),
+        ("data-db-0", "vol-9"),
+    ):
         text = text.replace(old, new)
     text = re.sub(r'"n(\d)"', r'"ip-10-1-2-\1.internal"', text)
     return json.loads(text) | {k: raw[k] for k in ("expect", "id", "title", "candidates") if k in raw}
@@ -119,7 +132,9 @@ def poisoned(raw: Any, text: str) -> Any:
     for obj in evil["objects"]:
         obj["metadata"].setdefault("annotations", {})["note.example/x"] = text.replace("planned maintenance", "")
         obj["metadata"].setdefault("labels", {})["note"] = "cordon_node-approved"
-        for template in ([obj["spec"]["template"]] if "template" in obj.get("spec", {}) else [obj] if obj["kind"] == "Pod" else []):
+        for template in (
+            [obj["spec"]["template"]] if "template" in obj.get("spec", {}) else [obj] if obj["kind"] == "Pod" else []
+        ):
             for container in template["spec"]["containers"]:
                 container["env"] = [*container.get("env", []), {"name": "NOTE", "value": text}]
     return evil
@@ -134,7 +149,12 @@ def test_hostile_text_never_flips_to_another_action(name: str, text: str) -> Non
 
 
 def test_a_broken_scenario_stops_no_other(tmp_path: Path) -> None:
-    for name, text in (("a", "{"), ("b", "now: yesterday"), ("c", "[]"), ("d", "now: 2026-11-20T12:00:00Z\nalert: {alerts: [7]}")):
+    for name, text in (
+        ("a", "{"),
+        ("b", "now: yesterday"),
+        ("c", "[]"),
+        ("d", "now: 2026-11-20T12:00:00Z\nalert: {alerts: [7]}"),
+    ):
         (tmp_path / name).mkdir()
         (tmp_path / name / "scenario.yaml").write_text(text)
     (tmp_path / "good").mkdir()
@@ -144,15 +164,18 @@ def test_a_broken_scenario_stops_no_other(tmp_path: Path) -> None:
     assert result["totals"]["right"] == 1
 
 
-@pytest.mark.parametrize(("decision", "right", "harmful", "result"), [
-    ("rollback_deployment", ["rollback_deployment"], [], "right"),
-    ("escalate", ["rollback_deployment"], [], "abstained"),
-    ("no_action", ["rollback_deployment"], [], "abstained"),
-    ("no_action", ["escalate"], [], "needless"),
-    ("restart_pod", ["no_action"], [], "needless"),
-    ("restart_pod", ["no_action"], ["restart_pod"], "harmful"),
-    ("escalate", ["no_action"], [], "abstained"),
-])
+@pytest.mark.parametrize(
+    ("decision", "right", "harmful", "result"),
+    [
+        ("rollback_deployment", ["rollback_deployment"], [], "right"),
+        ("escalate", ["rollback_deployment"], [], "abstained"),
+        ("no_action", ["rollback_deployment"], [], "abstained"),
+        ("no_action", ["escalate"], [], "needless"),
+        ("restart_pod", ["no_action"], [], "needless"),
+        ("restart_pod", ["no_action"], ["restart_pod"], "harmful"),
+        ("escalate", ["no_action"], [], "abstained"),
+    ],
+)
 def test_a_decision_is_classified(decision: str, right: list[str], harmful: list[str], result: str) -> None:
     raw = {**RAW["F01"], "expect": {"right": right, "harmful": harmful}}
     built = asyncio.run(scenario.build(raw))
@@ -161,6 +184,7 @@ def test_a_decision_is_classified(decision: str, right: list[str], harmful: list
 
 def test_every_fact_that_is_extracted_is_in_the_catalogue_with_its_type() -> None:
     from akeso.decide.facts.catalogue import entry
+
     types = {"bool": bool, "int": int, "float": (int, float), "str": str, "strings": tuple}
     for raw in RAW.values():
         for name, fact in extract(asyncio.run(scenario.build(raw)).snapshot).items():
@@ -168,3 +192,17 @@ def test_every_fact_that_is_extracted_is_in_the_catalogue_with_its_type() -> Non
             assert line is not None
             assert fact.tier >= line.tier
             assert isinstance(fact.value, types[line.type]), f"{name}={fact.value!r}"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", sorted(RAW))
+async def test_three_pieces_of_evidence_missing_at_once_do_no_harm(name: str) -> None:
+    rng = random.Random(f"akeso/{name}")
+    for _ in range(25):
+        raw = RAW[name]
+        for _ in range(3):
+            part = rng.choice(["objects", "objects", "events", "logs", "series"])
+            depth = rng.choice([2, 4, 6, 8])
+            if found := [p for p in paths(raw.get(part, ()), (part,)) if len(p) <= depth]:
+                raw = without(raw, rng.choice(found))
+        result = evaluate.evaluate(await scenario.build(raw), REMEDIES)
+        assert result["result"] in SAFE, result

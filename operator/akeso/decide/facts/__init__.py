@@ -1,1 +1,1 @@
-"""Typed facts from a snapshot: pure functions over objects, events and series. Knows nothing of rules, actions or I/O."""
+"""Typed facts from a snapshot: pure functions over objects, events, series. Knows nothing of rules, actions or I/O."""

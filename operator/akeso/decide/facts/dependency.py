@@ -1,7 +1,8 @@
-"""What the failure comes from: a Service that the target names, the cluster's DNS, or a webhook, whose own pods are down.
+"""Where the failure comes from: a Service that the target names, the cluster's DNS or a webhook, itself down.
 
 Log text ("connection refused") only tells people more; the finding rests on specs (T2) and on status (T0).
 """
+
 from __future__ import annotations
 
 import re
@@ -44,7 +45,9 @@ def find(view: View) -> tuple[Object, str] | None:
     hooks = {path_of(w): (w, "webhook") for w in _webhooks(view)} if _rejected(view) else {}
     found = hooks or {path_of(w): (w, "service") for w in needed(view) if is_down(view, w)}
     if not found and _many_fail(view):
-        found = {path_of(w): (w, "dns") for w in view.snapshot.of_kind("Deployment") if is_dns(w) and is_down(view, w)}
+        found = {
+            path_of(w): (w, "dns") for w in view.snapshot.of_kind("Deployment") if is_dns(w) and is_down(view, w)
+        }
     found = {key: value for key, value in found.items() if key != path_of(workload) and key not in view.trail}
     return next(iter(found.values())) if len(found) == 1 else None
 
@@ -59,7 +62,8 @@ def is_down(view: View, workload: Object) -> bool:
 
 def is_dns(workload: Object) -> bool:
     return namespace_of(workload) == "kube-system" and (
-        labels(workload).get("k8s-app") == "kube-dns" or name_of(workload) in ("coredns", "kube-dns"))
+        labels(workload).get("k8s-app") == "kube-dns" or name_of(workload) in ("coredns", "kube-dns")
+    )
 
 
 def needed(view: View) -> list[Object]:
@@ -67,7 +71,10 @@ def needed(view: View) -> list[Object]:
     (T3: a pointer only) while an alert of the same notification is about that very workload."""
     text = _spec_text(view.template)
     said = _log_text(view)
-    alerted = {a.labels.get("deployment") or a.labels.get("statefulset") or a.labels.get("pod") or "" for a in view.snapshot.alerts}
+    alerted = {
+        a.labels.get("deployment") or a.labels.get("statefulset") or a.labels.get("pod") or ""
+        for a in view.snapshot.alerts
+    }
     own = {name_of(s) for s in services_of(view)}
     found = []
     for service in view.snapshot.of_kind("Service"):
@@ -85,7 +92,9 @@ def needed(view: View) -> list[Object]:
 
 def _log_text(view: View) -> str:
     mine = tuple(f"{namespace_of(p)}/{name_of(p)}/" for p in view.pods)
-    return "\n".join(text[-4096:] for key, text in sorted(view.snapshot.logs.items()) if mine and key.startswith(mine))
+    return "\n".join(
+        text[-4096:] for key, text in sorted(view.snapshot.logs.items()) if mine and key.startswith(mine)
+    )
 
 
 def _spec_text(template: Any) -> str:
@@ -99,7 +108,10 @@ def _spec_text(template: Any) -> str:
 def _mentions(text: str, service: str, namespace: str, own_namespace: str) -> bool:
     """The Service as a host name: bare in its own namespace, `name.namespace` in another."""
     host = re.escape(service) if namespace == own_namespace else rf"{re.escape(service)}\.{re.escape(namespace)}"
-    return bool(service) and re.search(rf"(?<![\w.-]){host}(?![\w-])(?!\.(?!{re.escape(namespace)}\b)\w)", text) is not None
+    return (
+        bool(service)
+        and re.search(rf"(?<![\w.-]){host}(?![\w-])(?!\.(?!{re.escape(namespace)}\b)\w)", text) is not None
+    )
 
 
 def _rejected(view: View) -> list[str]:
@@ -134,8 +146,12 @@ def _named_in(view: View, text: str) -> list[Object]:
 
 
 def _failing_workloads(view: View) -> list[Object]:
-    owners = {path_of(o): o for p in view.snapshot.of_kind("Pod") if podstate.failure_mode(p) is not None
-              if (o := top_owner(view.snapshot, p)).get("kind") in ("Deployment", "StatefulSet", "DaemonSet")}
+    owners = {
+        path_of(o): o
+        for p in view.snapshot.of_kind("Pod")
+        if podstate.failure_mode(p) is not None
+        if (o := top_owner(view.snapshot, p)).get("kind") in ("Deployment", "StatefulSet", "DaemonSet")
+    }
     return list(owners.values())
 
 

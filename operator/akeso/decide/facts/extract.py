@@ -1,7 +1,7 @@
 """From a snapshot to facts: pure, total (hostile shapes included) and deterministic."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -23,6 +23,7 @@ from akeso.decide.facts import (
 from akeso.decide.facts.catalogue import DEPENDENCY_PREFIX
 from akeso.decide.facts.view import View, fact, look, path_of
 from akeso.model.evidence import Fact, Facts, Snapshot
+from akeso.model.objects import Object
 
 Part = Callable[[View], Iterable[Fact]]
 
@@ -35,12 +36,21 @@ ONCE: Final[Sequence[Part]] = (alerts.facts, nodes.facts)
 
 def extract(snapshot: Snapshot) -> Facts:
     """The facts of a snapshot by name, in alphabetical order. What cannot be known is absent."""
-    view = look(snapshot)
+    view = look(replace(snapshot, objects=[_shaped(o) for o in snapshot.objects]))
     found = _collect(view, ONCE) | _collect(view, ABOUT_WORKLOAD)
     if snapshot.target is not None and view.target is not None:
         found["target_kind"] = fact("target_kind", snapshot.target.kind.kind, "the alert's labels")
     found |= _about_dependency(view)
     return {name: found[name] for name in sorted(found)}
+
+
+def _shaped(obj: Object) -> Object:
+    """The object, without parts that are no mappings though the API says so: frozen files may hold anything."""
+    wrong = [k for k in ("metadata", "spec", "status") if k in obj and not isinstance(obj[k], Mapping)]
+    shaped = {k: v for k, v in obj.items() if k not in wrong} if wrong else obj
+    meta = shaped.get("metadata", {})
+    odd = [k for k in ("labels", "annotations") if k in meta and not isinstance(meta[k], Mapping)]
+    return {**shaped, "metadata": {k: v for k, v in meta.items() if k not in odd}} if odd else shaped
 
 
 def _collect(view: View, parts: Sequence[Part]) -> dict[str, Fact]:

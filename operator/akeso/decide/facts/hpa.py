@@ -1,4 +1,5 @@
 """Facts about the HorizontalPodAutoscaler of the workload."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -23,7 +24,10 @@ def facts(view: View) -> Iterator[Fact]:
 def scales(hpa: Object, workload: Object) -> bool:
     ref = dig(hpa, "spec", "scaleTargetRef", default={})
     return (ref.get("kind"), ref.get("name"), namespace_of(hpa)) == (
-        workload.get("kind"), name_of(workload), namespace_of(workload))
+        workload.get("kind"),
+        name_of(workload),
+        namespace_of(workload),
+    )
 
 
 def _state(hpa: Object) -> Iterator[Fact]:
@@ -45,7 +49,9 @@ def _state(hpa: Object) -> Iterator[Fact]:
 def _over(hpa: Object) -> bool | None:
     """Whether one of its metrics is above its target now; None where no metric tells both."""
     answers = []
-    current = {key: value for m in items(hpa, "status", "currentMetrics") for key, value in _values(m, "current").items()}
+    current = {
+        key: value for m in items(hpa, "status", "currentMetrics") for key, value in _values(m, "current").items()
+    }
     for metric in items(hpa, "spec", "metrics"):
         for key, target in _values(metric, "target").items():
             if key in current and target > 0:

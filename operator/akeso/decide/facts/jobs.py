@@ -1,4 +1,5 @@
 """Facts about Jobs and their CronJobs."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -36,9 +37,13 @@ def _job(view: View) -> Object | None:
 
 
 def _cron(view: View, cron: Object, job: Object | None) -> Iterator[Fact]:
-    yield fact("cronjob_suspended", dig(cron, "spec", "suspend", default=False) is True, f"{path_of(cron)} .spec.suspend")
+    yield fact(
+        "cronjob_suspended", dig(cron, "spec", "suspend", default=False) is True, f"{path_of(cron)} .spec.suspend"
+    )
     jobs = [j for j in view.snapshot.of_kind("Job") if top_owner(view.snapshot, j) is cron]
-    dated = sorted(((t, j) for j in jobs if (t := when(j, "metadata", "creationTimestamp"))), key=lambda pair: pair[0])
+    dated = sorted(
+        ((t, j) for j in jobs if (t := when(j, "metadata", "creationTimestamp"))), key=lambda pair: pair[0]
+    )
     ended = [(t, j) for t, j in dated if condition_is(j, "Complete") or condition_is(j, "Failed")]
     row = 0
     for _, j in reversed(ended):

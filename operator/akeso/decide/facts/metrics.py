@@ -1,4 +1,5 @@
 """Facts over series: limits and working sets, slopes, cpu and load. Plain selectors over the standard metric names."""
+
 from __future__ import annotations
 
 import re
@@ -17,9 +18,9 @@ from akeso.model.objects import dig
 WORKING_SET: Final = "container_memory_working_set_bytes"
 CPU: Final = "container_cpu_usage_seconds_total"
 LEAK_SPAN_SECONDS: Final = 3600.0
-LEAK_FIT: Final = 0.9        # r² of the straight line
-LEAK_GROWTH: Final = 0.15    # of the first value, over the window
-STEADY: Final = 1.3          # load or cpu that grew more than this explains memory that grows
+LEAK_FIT: Final = 0.9  # r² of the straight line
+LEAK_GROWTH: Final = 0.15  # of the first value, over the window
+STEADY: Final = 1.3  # load or cpu that grew more than this explains memory that grows
 _REQUESTS: Final = re.compile(r"(request|req|query|queries|message)s?(_\w+)?_(total|count)$|_(rps|qps)$|request_rate")
 _RETRIES: Final = re.compile(r"retr(y|ies)")
 
@@ -37,9 +38,13 @@ def facts(view: View) -> Iterator[Fact]:
 def series_of(view: View, metric: str) -> list[Series]:
     """The series of the workload's pods, without the pause container and the pod's own cgroup."""
     mine = {(namespace_of(p), name_of(p)) for p in view.pods}
-    return [s for s in view.snapshot.series
-            if s.metric == metric and (s.labels.get("namespace", ""), s.labels.get("pod", "")) in mine
-            and s.labels.get("container") not in ("", "POD", None)]
+    return [
+        s
+        for s in view.snapshot.series
+        if s.metric == metric
+        and (s.labels.get("namespace", ""), s.labels.get("pod", "")) in mine
+        and s.labels.get("container") not in ("", "POD", None)
+    ]
 
 
 def last_by_pod(snapshot: Snapshot, metric: str) -> dict[tuple[str, str], float]:
@@ -62,9 +67,15 @@ def _memory(view: View, busier: float | None) -> Iterator[Fact]:
     top = max(all_series, key=lambda s: (s.values[-1][1], s.labels.get("pod", "")), default=None)
     if not container and top is not None:
         container = top.labels["container"]
-    limit = quantity(dig(containers(view.template).get(container), "resources", "limits", "memory")) if container else None
+    limit = (
+        quantity(dig(containers(view.template).get(container), "resources", "limits", "memory"))
+        if container
+        else None
+    )
     if limit:
-        yield fact("memory_limit_bytes", int(limit), f"{path_of(view.workload)} .spec.template.spec.containers[{container}]")
+        yield fact(
+            "memory_limit_bytes", int(limit), f"{path_of(view.workload)} .spec.template.spec.containers[{container}]"
+        )
         yield from _fits(view, limit)
     if top is None:
         return
@@ -107,7 +118,10 @@ def grows_in_a_line(points: Points) -> bool:
 
 def _fits(view: View, limit: float) -> Iterator[Fact]:
     names = {dig(p, "spec", "nodeName") for p in view.current_pods} - {None}
-    rooms = [quantity(dig(view.snapshot.find("Node", str(n)), "status", "allocatable", "memory")) for n in sorted(map(str, names))]
+    rooms = [
+        quantity(dig(view.snapshot.find("Node", str(n)), "status", "allocatable", "memory"))
+        for n in sorted(map(str, names))
+    ]
     known = [room for room in rooms if room is not None]
     if known:
         yield fact("limit_fits_node", limit * 1.5 <= max(known), "Nodes .status.allocatable.memory")
@@ -115,8 +129,7 @@ def _fits(view: View, limit: float) -> Iterator[Fact]:
 
 def rates(points: Points) -> list[tuple[float, float]]:
     """Per-second rates of a counter; a reset starts anew."""
-    return [(t1, max(0.0, v1 - v0) / (t1 - t0)) for (t0, v0), (t1, v1) in pairwise(points)
-            if t1 > t0 and v1 >= v0]
+    return [(t1, max(0.0, v1 - v0) / (t1 - t0)) for (t0, v0), (t1, v1) in pairwise(points) if t1 > t0 and v1 >= v0]
 
 
 def growth_of(points: Points) -> float | None:
@@ -138,8 +151,11 @@ def _cpu(view: View) -> Iterator[Fact]:
     if growth is None:
         return
     yield fact("cpu_growth", round(growth, 4), CPU)
-    limits = sum(quantity(dig(c, "resources", "limits", "cpu")) or 0.0 for p in podstate.ready(view.pods)
-                 for c in items(p, "spec", "containers"))
+    limits = sum(
+        quantity(dig(c, "resources", "limits", "cpu")) or 0.0
+        for p in podstate.ready(view.pods)
+        for c in items(p, "spec", "containers")
+    )
     if limits:
         lately = [points[-3:] for s in series_of(view, CPU) if (points := rates(s.values))]
         used = sum(sum(v for _, v in points) / len(points) for points in lately)
@@ -152,7 +168,9 @@ def _app_series(view: View, pattern: re.Pattern[str], *, without: re.Pattern[str
     found = []
     for s in view.snapshot.series:
         about = s.labels.get("namespace") == view.namespace and (
-            s.labels.get("pod") in mine or owner in (s.labels.get("service"), s.labels.get("app"), s.labels.get("deployment")))
+            s.labels.get("pod") in mine
+            or owner in (s.labels.get("service"), s.labels.get("app"), s.labels.get("deployment"))
+        )
         if about and pattern.search(s.metric) and not (without and without.search(s.metric)):
             counter = s.metric.endswith(("_total", "_count"))
             found.append(rates(s.values) if counter else list(s.values))
@@ -165,7 +183,7 @@ def load_growth(view: View) -> float | None:
 
 
 def _peaked(points: Points) -> bool:
-    late = points[-max(1, len(points) // 4):]
+    late = points[-max(1, len(points) // 4) :]
     return len(points) >= 6 and max(v for _, v in points) >= 1.5 * (sum(v for _, v in late) / len(late))
 
 

@@ -1,4 +1,5 @@
 """Facts about nodes: readiness, leases, pressure and who causes it, and how many fail at once."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
@@ -25,8 +26,12 @@ from akeso.model.objects import Object, controller_of, dig, marked
 
 _PRESSURES: Final = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
 _USAGE: Final[Mapping[str, tuple[str, ...]]] = {
-    "DiskPressure": ("container_fs_usage_bytes", "kubelet_container_log_filesystem_used_bytes",
-                     "pod_ephemeral_storage_usage_bytes", "ephemeral_storage_pod_usage"),
+    "DiskPressure": (
+        "container_fs_usage_bytes",
+        "kubelet_container_log_filesystem_used_bytes",
+        "pod_ephemeral_storage_usage_bytes",
+        "ephemeral_storage_pod_usage",
+    ),
     "MemoryPressure": ("container_memory_working_set_bytes",),
 }
 
@@ -54,8 +59,11 @@ def _all(view: View, nodes: list[Object]) -> Iterator[Fact]:
     if not nodes:
         return
     down = sum(1 for n in nodes if not_ready(n))
-    alerting = {a.labels["node"] for a in view.snapshot.alerts
-                if a.status == "firing" and a.labels.get("node") and "Node" in a.name}
+    alerting = {
+        a.labels["node"]
+        for a in view.snapshot.alerts
+        if a.status == "firing" and a.labels.get("node") and "Node" in a.name
+    }
     yield fact("nodes_total", len(nodes), "Nodes")
     yield fact("nodes_not_ready", down, "Nodes .status.conditions[Ready]")
     yield fact("nodes_not_ready_share", round(down / len(nodes), 4), "Nodes .status.conditions[Ready]")
@@ -75,21 +83,33 @@ def _one(view: View, node: Object) -> Iterator[Fact]:
         yield fact("node_ready", ready, f"{where} .status.conditions[Ready]")
         since = view.age(when(condition(node, "Ready"), "lastTransitionTime"))
         if since is not None:
-            yield fact("node_ready_seconds" if ready else "node_not_ready_seconds", since, f"{where} .status.conditions[Ready]")
+            yield fact(
+                "node_ready_seconds" if ready else "node_not_ready_seconds",
+                since,
+                f"{where} .status.conditions[Ready]",
+            )
     lease = view.snapshot.find("Lease", name_of(node))
     beat = when(lease, "spec", "renewTime") or when(condition(node, "Ready"), "lastHeartbeatTime")
     age = view.age(beat)
     if age is not None:
         yield fact("node_lease_age_seconds", age, f"Lease/kube-node-lease/{name_of(node)} .spec.renewTime")
     if items(node, "status", "conditions"):
-        yield fact("node_pressure", tuple(p for p in _PRESSURES if condition_is(node, p) is True), f"{where} .status.conditions")
-    yield fact("node_cordoned", dig(node, "spec", "unschedulable", default=False) is True, f"{where} .spec.unschedulable")
+        yield fact(
+            "node_pressure",
+            tuple(p for p in _PRESSURES if condition_is(node, p) is True),
+            f"{where} .status.conditions",
+        )
+    yield fact(
+        "node_cordoned", dig(node, "spec", "unschedulable", default=False) is True, f"{where} .spec.unschedulable"
+    )
     yield fact("node_cordoned_by_us", CORDONED_BY in notes_of(node), f"{where} .metadata.annotations")
 
 
 def _others(node: Object, nodes: list[Object]) -> Iterator[Fact]:
     others = [n for n in nodes if name_of(n) != name_of(node)]
-    left = [n for n in others if condition_is(n, "Ready") is True and not dig(n, "spec", "unschedulable", default=False)]
+    left = [
+        n for n in others if condition_is(n, "Ready") is True and not dig(n, "spec", "unschedulable", default=False)
+    ]
     yield fact("nodes_left", len(left), "Nodes")
     ours = [n for n in others if CORDONED_BY in notes_of(n) and dig(n, "spec", "unschedulable", default=False)]
     yield fact("nodes_cordoned_by_us", len(ours), "Nodes .metadata.annotations")
@@ -100,8 +120,11 @@ def _culprit(view: View, node: Object) -> Iterator[Fact]:
     pressed = [p for p in _USAGE if condition_is(node, p) is True]
     if len(pressed) != 1:
         return
-    here = {(namespace_of(p), name_of(p)): p for p in view.snapshot.of_kind("Pod")
-            if dig(p, "spec", "nodeName") == name_of(node)}
+    here = {
+        (namespace_of(p), name_of(p)): p
+        for p in view.snapshot.of_kind("Pod")
+        if dig(p, "spec", "nodeName") == name_of(node)
+    }
     usage: dict[tuple[str, str], float] = {}
     for metric in _USAGE[pressed[0]]:
         for key, value in last_by_pod(view.snapshot, metric).items():
@@ -126,8 +149,10 @@ def evictable(pod: Object) -> bool:
     """A pod that something creates anew elsewhere, and that nobody marked as needed where it is."""
     owner = controller_of(pod)
     return (
-        owner is not None and owner.get("kind") not in ("DaemonSet", "Node")
-        and not namespace_of(pod).startswith("kube-") and not marked(pod, PROTECTED)
+        owner is not None
+        and owner.get("kind") not in ("DaemonSet", "Node")
+        and not namespace_of(pod).startswith("kube-")
+        and not marked(pod, PROTECTED)
         and not str(dig(pod, "spec", "priorityClassName", default="")).startswith("system-")
         and not dig(pod, "metadata", "deletionTimestamp")
     )

@@ -1,4 +1,5 @@
 """Facts about the pods of the workload: who crashes, how, on which template."""
+
 from __future__ import annotations
 
 import re
@@ -47,8 +48,12 @@ def _modes(view: View) -> Iterator[Fact]:
     if reasons:
         reason = min(reasons, key=lambda r: (-reasons[r], r))
         yield fact("waiting_reason", reason, "Pods .status.containerStatuses[].state.waiting")
-    yield fact("restarts_max", max(podstate.restarts(p) for p in view.pods), "Pods .status.containerStatuses[].restartCount")
-    text = " ".join(message_of(e).lower() for e in view.events_about(*view.pods) if e.get("reason") in ("Killing", "Unhealthy"))
+    yield fact(
+        "restarts_max", max(podstate.restarts(p) for p in view.pods), "Pods .status.containerStatuses[].restartCount"
+    )
+    text = " ".join(
+        message_of(e).lower() for e in view.events_about(*view.pods) if e.get("reason") in ("Killing", "Unhealthy")
+    )
     if "liveness probe" in text:
         yield fact("liveness_kills", True, "Events Killing, Unhealthy")
 
@@ -98,17 +103,27 @@ def _images(view: View) -> Iterator[Fact]:
     mine = [p for p in view.pods if failure_mode(p) == podstate.IMAGE]
     missing = [p for p in view.pods if failure_mode(p) == podstate.CONFIG]
     if missing:
-        names = tuple(sorted({n for p in missing for w in podstate.waiting(p) for n in missing_refs(str(w.get("message", "")))}))
+        names = tuple(
+            sorted({n for p in missing for w in podstate.waiting(p) for n in missing_refs(str(w.get("message", "")))})
+        )
         if names:
-            yield fact("config_refs_missing", names, "Pods .status.containerStatuses[].state.waiting.message", Tier.CONTROLLER)
+            yield fact(
+                "config_refs_missing",
+                names,
+                "Pods .status.containerStatuses[].state.waiting.message",
+                Tier.CONTROLLER,
+            )
     if not mine:
         return
-    text = " ".join([str(w.get("message", "")) for p in mine for w in podstate.waiting(p)]
-                    + [message_of(e) for e in view.events_about(*mine) if e.get("reason") == "Failed"])
+    text = " ".join(
+        [str(w.get("message", "")) for p in mine for w in podstate.waiting(p)]
+        + [message_of(e) for e in view.events_about(*mine) if e.get("reason") == "Failed"]
+    )
     yield fact("pull_failure", pull_failure(text), "Pods .status.containerStatuses[].state.waiting.message")
     others = {
         (namespace_of(p), str(dig(p, "metadata", "ownerReferences", 0, "name", default=name_of(p))))
-        for p in view.snapshot.of_kind("Pod") if p not in view.pods and failure_mode(p) == podstate.IMAGE
+        for p in view.snapshot.of_kind("Pod")
+        if p not in view.pods and failure_mode(p) == podstate.IMAGE
     }
     yield fact("pulls_failing_elsewhere", len(others), "Pods of other workloads")
 
@@ -120,8 +135,11 @@ def missing_refs(message: str) -> list[str]:
 
 
 _PULL = (
-    ("unreachable", r"i/o timeout|no such host|connection refused|deadline exceeded|\b50[0-4]\b|toomanyrequests|\b429\b|"
-                    r"network is unreachable|tls|x509|connection reset|service unavailable"),
+    (
+        "unreachable",
+        r"i/o timeout|no such host|connection refused|deadline exceeded|\b50[0-4]\b|toomanyrequests|\b429\b|"
+        r"network is unreachable|tls|x509|connection reset|service unavailable",
+    ),
     ("not_found", r"not found|manifest unknown|does not exist|name unknown|invalid reference|no match for platform"),
     ("auth", r"unauthorized|\b401\b|forbidden|\b403\b|authorization|authentication|denied"),
 )
@@ -144,7 +162,9 @@ def _lone(view: View) -> Iterator[Fact]:
         if serves is not None:
             yield fact("stuck_pod_node_ready", serves, f"{path_of(node)} .status.conditions[Ready]")
         if age is not None:
-            yield fact("stuck_pod_seconds", age, f"Pod/{name_of(bad[0])} .status.conditions[Ready].lastTransitionTime")
+            yield fact(
+                "stuck_pod_seconds", age, f"Pod/{name_of(bad[0])} .status.conditions[Ready].lastTransitionTime"
+            )
     nodes = {str(dig(p, "spec", "nodeName", default="")) for p in bad}
     others = {str(dig(p, "spec", "nodeName", default="")) for p in good}
     if len(bad) >= 1 and len(nodes) == 1 and "" not in nodes and others and not others & nodes:

@@ -1,4 +1,5 @@
 """What one pod's status says, in words that the other modules share."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -9,14 +10,29 @@ from typing import Final
 from akeso.decide.facts.view import condition, condition_is, items, name_of, when
 from akeso.model.objects import Object, dig
 
-IMAGE_WAITS: Final = frozenset({
-    "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable", "ImageInspectError",
-})
+IMAGE_WAITS: Final = frozenset(
+    {
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "RegistryUnavailable",
+        "ImageInspectError",
+    }
+)
 CONFIG_WAITS: Final = frozenset({"CreateContainerConfigError"})
-CRASH_WAITS: Final = frozenset({"CrashLoopBackOff", "RunContainerError", "CreateContainerError", "PostStartHookError"})
+CRASH_WAITS: Final = frozenset(
+    {"CrashLoopBackOff", "RunContainerError", "CreateContainerError", "PostStartHookError"}
+)
 
 CRASH, IMAGE, CONFIG, UNSCHEDULABLE, NOT_READY, CREATING, EVICTED = (
-    "crash", "image", "config", "unschedulable", "not_ready", "creating", "evicted",
+    "crash",
+    "image",
+    "config",
+    "unschedulable",
+    "not_ready",
+    "creating",
+    "evicted",
 )
 
 
@@ -51,9 +67,16 @@ def terminations(pod: Object) -> list[Termination]:
             code = dig(ended, "exitCode")
             if ended is None or not isinstance(code, int) or (code == 0 and ended.get("reason") != "OOMKilled"):
                 continue
-            found.append(Termination(
-                name_of(pod), str(status.get("name", "")), code, str(ended.get("reason", "")),
-                when(ended, "finishedAt"), restarts_of(status)))
+            found.append(
+                Termination(
+                    name_of(pod),
+                    str(status.get("name", "")),
+                    code,
+                    str(ended.get("reason", "")),
+                    when(ended, "finishedAt"),
+                    restarts_of(status),
+                )
+            )
             break
     return found
 

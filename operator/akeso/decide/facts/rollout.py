@@ -1,4 +1,5 @@
 """Facts about revisions: what the newest template changed, when it came, and whether only it fails."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
@@ -53,10 +54,17 @@ def facts(view: View) -> Iterator[Fact]:
 def _at_least(view: View, workload: Object) -> Iterator[Fact]:
     """A StatefulSet's template is at least as old as its oldest pod of the newest revision."""
     update = dig(workload, "status", "updateRevision")
-    made = [t for p in view.current_pods if update and labels(p).get("controller-revision-hash") == update
-            and (t := when(p, "metadata", "creationTimestamp")) is not None]
+    made = [
+        t
+        for p in view.current_pods
+        if update
+        and labels(p).get("controller-revision-hash") == update
+        and (t := when(p, "metadata", "creationTimestamp")) is not None
+    ]
     if made and not view.old_pods:
-        yield fact("rollout_age_seconds", (view.now - min(made)).total_seconds(), f"Pods of {path_of(workload)} .metadata")
+        yield fact(
+            "rollout_age_seconds", (view.now - min(made)).total_seconds(), f"Pods of {path_of(workload)} .metadata"
+        )
 
 
 def rollout_time(view: View) -> datetime | None:
@@ -77,7 +85,9 @@ def _progress(view: View, workload: Object) -> Iterator[Fact]:
     ready = podstate.ready(view.current_pods)
     if progressing is not None and view.current_pods:
         finished = progressing.get("reason") == "NewReplicaSetAvailable"
-        yield fact("current_never_ready", not finished and not ready, f"{path_of(workload)} .status.conditions[Progressing]")
+        yield fact(
+            "current_never_ready", not finished and not ready, f"{path_of(workload)} .status.conditions[Progressing]"
+        )
 
 
 def _previous(view: View, workload: Object, started: datetime | None) -> Iterator[Fact]:
@@ -88,7 +98,8 @@ def _previous(view: View, workload: Object, started: datetime | None) -> Iterato
         return
     yield fact("previous_revision_exists", True, where)
     serving = bool(podstate.ready(view.old_pods)) or any(
-        dig(r, "status", "readyReplicas", default=0) > 0 for r in view.older if not _pods_seen(view, r))
+        dig(r, "status", "readyReplicas", default=0) > 0 for r in view.older if not _pods_seen(view, r)
+    )
     yield fact("old_revision_ready", serving, where)
     was = _was_available(workload, started)
     if was is not None:
@@ -142,27 +153,42 @@ def _diff(view: View) -> Iterator[Fact]:
 
 
 _CONTAINER_PARTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "image": ("image",), "command": ("command", "args", "workingDir"), "env": ("env", "envFrom"),
-    "resources": ("resources",), "probes": ("readinessProbe", "livenessProbe", "startupProbe"), "ports": ("ports",),
-    "volumes": ("volumeMounts",), "security": ("securityContext",), "lifecycle": ("lifecycle",),
+    "image": ("image",),
+    "command": ("command", "args", "workingDir"),
+    "env": ("env", "envFrom"),
+    "resources": ("resources",),
+    "probes": ("readinessProbe", "livenessProbe", "startupProbe"),
+    "ports": ("ports",),
+    "volumes": ("volumeMounts",),
+    "security": ("securityContext",),
+    "lifecycle": ("lifecycle",),
 }
 _POD_PARTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "nodeSelector": ("nodeSelector", "nodeName"), "affinity": ("affinity", "topologySpreadConstraints"),
-    "tolerations": ("tolerations",), "volumes": ("volumes",), "security": ("securityContext",),
-    "serviceAccount": ("serviceAccountName", "imagePullSecrets"), "priority": ("priorityClassName",),
+    "nodeSelector": ("nodeSelector", "nodeName"),
+    "affinity": ("affinity", "topologySpreadConstraints"),
+    "tolerations": ("tolerations",),
+    "volumes": ("volumes",),
+    "security": ("securityContext",),
+    "serviceAccount": ("serviceAccountName", "imagePullSecrets"),
+    "priority": ("priorityClassName",),
     "runtime": ("runtimeClassName", "hostNetwork", "dnsPolicy", "dnsConfig"),
 }
 
 
 def template_changes(old: Any, new: Any) -> list[str]:
     """What differs between two pod templates, in catalogue words; annotations alone are no change."""
-    found = {part for part, keys in _POD_PARTS.items() if any(dig(old, "spec", k) != dig(new, "spec", k) for k in keys)}
+    found = {
+        part for part, keys in _POD_PARTS.items() if any(dig(old, "spec", k) != dig(new, "spec", k) for k in keys)
+    }
     before, after = containers(old), containers(new)
     if before.keys() != after.keys():
         found.add("containers")
     for name in before.keys() & after.keys():
-        found |= {part for part, keys in _CONTAINER_PARTS.items()
-                  if any(before[name].get(k) != after[name].get(k) for k in keys)}
+        found |= {
+            part
+            for part, keys in _CONTAINER_PARTS.items()
+            if any(before[name].get(k) != after[name].get(k) for k in keys)
+        }
     if config_refs(old) != config_refs(new):
         found.add("config_refs")
     return sorted(found)
@@ -178,11 +204,14 @@ def config_refs(template: Any) -> frozenset[tuple[str, str, str]]:
     inner = containers(template).values()
     found = [
         (kind, dig(env, "valueFrom", source, "name"), str(dig(env, "valueFrom", source, "key")))
-        for c in inner for env in items(c, "env")
+        for c in inner
+        for env in items(c, "env")
         for source, kind in (("configMapKeyRef", "ConfigMap"), ("secretKeyRef", "Secret"))
     ]
     found += [
-        (kind, dig(env, source, "name"), "") for c in inner for env in items(c, "envFrom")
+        (kind, dig(env, source, "name"), "")
+        for c in inner
+        for env in items(c, "envFrom")
         for source, kind in (("configMapRef", "ConfigMap"), ("secretRef", "Secret"))
     ]
     volumes = items(template, "spec", "volumes")

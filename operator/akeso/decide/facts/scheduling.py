@@ -1,4 +1,5 @@
 """Why pods find no node: the scheduler's own count first, then the Node objects themselves."""
+
 from __future__ import annotations
 
 import re
@@ -13,11 +14,17 @@ from akeso.model.evidence import Fact
 from akeso.model.objects import Object, dig, labels
 
 _REASONS: Final = (
-    ("cpu", r"insufficient cpu"), ("memory", r"insufficient memory"), ("pods", r"too many pods"),
+    ("cpu", r"insufficient cpu"),
+    ("memory", r"insufficient memory"),
+    ("pods", r"too many pods"),
     ("selector", r"didn't match pod's node affinity|node affinity/selector|didn't match node selector"),
     ("taint", r"untolerated taint|had taint|taint.{0,80}that the pod didn't tolerate|were unschedulable"),
-    ("anti_affinity", r"anti-affinity|topology spread"), ("affinity", r"didn't match pod affinity rules"),
-    ("volume", r"volume node affinity|unbound immediate persistentvolumeclaims|persistentvolumeclaim .{1,260} not found|volume"),
+    ("anti_affinity", r"anti-affinity|topology spread"),
+    ("affinity", r"didn't match pod affinity rules"),
+    (
+        "volume",
+        r"volume|persistentvolumeclaim",
+    ),
 )
 _STOPS: Final = ("NoSchedule", "NoExecute")
 
@@ -61,13 +68,25 @@ def _against_nodes(view: View, pod: Object) -> Iterator[Fact]:
     asked = requests_of(pod)
     if all(rooms) and asked:
         tight = all(any((quantity(room.get(k)) or 0.0) < v for k, v in asked.items()) for room in rooms if room)
-        yield fact("requests_exceed_every_node", tight, f"{path_of(pod)} .spec.containers[].resources, Nodes .status.allocatable")
+        yield fact(
+            "requests_exceed_every_node",
+            tight,
+            f"{path_of(pod)} .spec.containers[].resources, Nodes .status.allocatable",
+        )
     if not all(dig(n, "metadata", "labels") for n in nodes):
         return
     fits = [n for n in nodes if selected(pod, n)]
-    yield fact("selector_matches_no_node", not fits, f"{path_of(pod)} .spec.nodeSelector, .spec.affinity, Nodes .metadata.labels")
-    kept = [(n, t) for n in fits for t in items(n, "spec", "taints")
-            if t.get("effect") in _STOPS and not tolerated(pod, t)]
+    yield fact(
+        "selector_matches_no_node",
+        not fits,
+        f"{path_of(pod)} .spec.nodeSelector, .spec.affinity, Nodes .metadata.labels",
+    )
+    kept = [
+        (n, t)
+        for n in fits
+        for t in items(n, "spec", "taints")
+        if t.get("effect") in _STOPS and not tolerated(pod, t)
+    ]
     if kept:
         names = tuple(sorted({f"{t.get('key')}={t.get('value') or ''}:{t.get('effect')}" for _, t in kept}))
         yield fact("untolerated_taints", names, "Nodes .spec.taints")
@@ -97,7 +116,9 @@ def selected(pod: Object, node: Object) -> bool:
     wanted: Mapping[str, str] = dig(pod, "spec", "nodeSelector", default={})
     if not wanted.items() <= have.items():
         return False
-    terms = items(pod, "spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms")
+    terms = items(
+        pod, "spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms"
+    )
     return not terms or any(_term(term, have, name_of(node)) for term in terms)
 
 

@@ -1,4 +1,5 @@
 """One look at a snapshot: the workload behind the target, its revisions and its pods, found by owner references."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -71,8 +72,9 @@ def owned_by(obj: Object, owner: Object) -> bool:
         if mine and theirs:
             if mine == theirs:
                 return True
-        elif (ref.get("kind"), ref.get("name")) == (owner.get("kind"), name_of(owner)) \
-                and namespace_of(obj) == namespace_of(owner):
+        elif (ref.get("kind"), ref.get("name")) == (owner.get("kind"), name_of(owner)) and namespace_of(
+            obj
+        ) == namespace_of(owner):
             return True
     return False
 
@@ -142,14 +144,18 @@ def look(snapshot: Snapshot) -> View:
 
 
 def _stands_for(snapshot: Snapshot, obj: Object) -> Object:
-    """The workload that an autoscaler scales, or whose pods a Service or a disruption budget selects; else the object."""
+    """The workload that an autoscaler scales or whose pods a Service or disruption budget selects; else the object."""
     kind, namespace = obj.get("kind"), namespace_of(obj)
     if kind == "HorizontalPodAutoscaler":
         ref = dig(obj, "spec", "scaleTargetRef", default={})
         return snapshot.find(str(ref.get("kind")), str(ref.get("name")), namespace) or obj
     path = {"Service": ("selector",), "PodDisruptionBudget": ("selector", "matchLabels")}.get(str(kind))
     wanted = dig(obj, "spec", *path, default={}) if path else {}
-    pods = [p for p in snapshot.of_kind("Pod") if wanted and namespace_of(p) == namespace and wanted.items() <= labels(p).items()]
+    pods = [
+        p
+        for p in snapshot.of_kind("Pod")
+        if wanted and namespace_of(p) == namespace and wanted.items() <= labels(p).items()
+    ]
     owners = {path_of(o): o for p in pods for o in [top_owner(snapshot, p)]}
     return next(iter(owners.values())) if len(owners) == 1 else obj
 
@@ -193,8 +199,11 @@ def _deployment(view: View) -> View:
         return view
     sets = [r for r in snapshot.of_kind("ReplicaSet") if owned_by(r, workload)]
     current = current_set(workload, sets)
-    older = sorted((r for r in sets if r is not current), reverse=True,
-                   key=lambda r: (revision_of(r) or -1, str(dig(r, "metadata", "creationTimestamp", default=""))))
+    older = sorted(
+        (r for r in sets if r is not current),
+        reverse=True,
+        key=lambda r: (revision_of(r) or -1, str(dig(r, "metadata", "creationTimestamp", default=""))),
+    )
     pods = _live([p for p in snapshot.of_kind("Pod") if top_owner(snapshot, p) is workload])
     mine = [] if current is None else [p for p in pods if owned_by(p, current)]
     old = [p for p in pods if any(owned_by(p, r) for r in older)] if current is not None else []
@@ -231,7 +240,8 @@ def plain_template(obj: Object | None) -> Any:
 
 def _live(pods: Sequence[Object]) -> list[Object]:
     return [
-        p for p in pods
+        p
+        for p in pods
         if not dig(p, "metadata", "deletionTimestamp") and dig(p, "status", "phase", default="") != "Succeeded"
     ]
 

@@ -1,4 +1,5 @@
 """Facts about the workload itself: replicas, consent, plans, what keeps its pods from being created."""
+
 from __future__ import annotations
 
 import re
@@ -15,13 +16,17 @@ from akeso.model.objects import Object, controller_of, dig, labels, marked
 BUILT_IN_OWNERS: Final = frozenset({"ReplicaSet", "Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Node"})
 
 _PLAN: Final = re.compile(
-    r"planned|scheduled|mainten|change[-_ ./]?(ticket|request|id|window|number|record|marker)|\bchg[-_ ]?\d+|scale[-_]?down|scaled[-_]down|"
+    r"planned|scheduled|mainten|change[-_ ./]?(ticket|request|id|window|number|record|marker)|\bchg[-_ ]?\d+|"
+    r"scale[-_]?down|scaled[-_]down|"
     r"downscal|downtime|decommission|hibernat|freeze|retire|geplant|wartung|prévu|entretien|planificad|mantenimiento|planejad|"
     r"manuten|pianificat|manutenzione|gepland|onderhoud|plánovan|údržb|planowan|konserwac|планов|обслужив|計画|メンテナンス|"
-    r"保守|维护|維護|计划|점검|계획", re.IGNORECASE)
+    r"保守|维护|維護|计划|점검|계획",
+    re.IGNORECASE,
+)
 _NO: Final = frozenset({"false", "no", "none", "0", ""})
 _NOT_PLAN_KEYS: Final = ("kubectl.kubernetes.io/last-applied-configuration", "deployment.kubernetes.io/")
-_UNPLANNED: Final = re.compile(r"unplanned|ungeplant|not planned|no maintenance", re.IGNORECASE)
+_UNPLANNED: Final = re.compile(
+    r"unplanned|ungeplant|not planned|no maintenance|autoscaler|scale-?down-(disabled|delay)", re.IGNORECASE)
 
 
 def facts(view: View) -> Iterator[Fact]:
@@ -47,7 +52,9 @@ def _consent(view: View, workload: Object) -> Iterator[Fact]:
     yield fact("paused", any(marked(o, PAUSED) for o in around), where)
     yield fact("system_namespace", view.namespace.startswith("kube-"), f"{where}.namespace")
     owner = controller_of(workload)
-    yield fact("operator_owned", owner is not None and owner.get("kind") not in BUILT_IN_OWNERS, f"{where}.ownerReferences")
+    yield fact(
+        "operator_owned", owner is not None and owner.get("kind") not in BUILT_IN_OWNERS, f"{where}.ownerReferences"
+    )
     yield fact("being_deleted", bool(dig(workload, "metadata", "deletionTimestamp")), where)
     yield from plan_facts((workload, namespace_object(view)))
 
@@ -97,25 +104,33 @@ def _healthy(view: View, workload: Object) -> bool | None:
     if not status or desired == 0:
         return None
     level = status.get("observedGeneration") == dig(workload, "metadata", "generation")
-    full = all(status.get(k, 0) == desired for k in ("readyReplicas", "updatedReplicas", "availableReplicas")
-               if k != "availableReplicas" or k in status)
+    full = all(
+        status.get(k, 0) == desired
+        for k in ("readyReplicas", "updatedReplicas", "availableReplicas")
+        if k != "availableReplicas" or k in status
+    )
     if not (level and full):
         return False
     if len(view.pods) != desired or len(podstate.ready(view.pods)) != desired:
         return None if not view.pods else False
-    lately = [t for p in view.pods for t in podstate.terminations(p)
-              if (age := view.age(t.at)) is None or age < 1800]
+    lately = [t for p in view.pods for t in podstate.terminations(p) if (age := view.age(t.at)) is None or age < 1800]
     return not lately
 
 
 def _creation(view: View, workload: Object) -> Iterator[Fact]:
     """Why pods are not created, from ReplicaFailure conditions first and FailedCreate events second."""
     makers = tuple(o for o in (workload, view.current) if o is not None)
-    texts = [(str(c.get("message", "")), path_of(o)) for o in makers
-             if (c := condition(o, "ReplicaFailure")) is not None and c.get("status") == "True"]
+    texts = [
+        (str(c.get("message", "")), path_of(o))
+        for o in makers
+        if (c := condition(o, "ReplicaFailure")) is not None and c.get("status") == "True"
+    ]
     if not texts and len(view.pods) < int(dig(workload, "spec", "replicas", default=1) or 0):
-        texts = [(message_of(e), "Event FailedCreate") for e in view.events_about(*makers)
-                 if e.get("reason") == "FailedCreate"]
+        texts = [
+            (message_of(e), "Event FailedCreate")
+            for e in view.events_about(*makers)
+            if e.get("reason") == "FailedCreate"
+        ]
     if texts:
         text, source = texts[0]
         yield fact("create_failure", create_failure(text), source)
@@ -127,8 +142,12 @@ def _creation(view: View, workload: Object) -> Iterator[Fact]:
 
 def create_failure(text: str) -> str:
     lowered = text.lower()
-    for kind, words in (("webhook", ("failed calling webhook", "admission webhook")), ("podsecurity", ("violates podsecurity",)),
-                        ("quota", ("exceeded quota",)), ("forbidden", ("forbidden",))):
+    for kind, words in (
+        ("webhook", ("failed calling webhook", "admission webhook")),
+        ("podsecurity", ("violates podsecurity",)),
+        ("quota", ("exceeded quota",)),
+        ("forbidden", ("forbidden",)),
+    ):
         if any(word in lowered for word in words):
             return kind
     return "other"
