@@ -110,7 +110,7 @@ def test_the_kubelet_names_what_is_missing(text: str, names: list[str]) -> None:
     [
         ("0/3 nodes are available: 3 Insufficient cpu.", ("cpu",)),
         (
-            "0/3 nodes are available: 1 node(s) had taint that the pod didn't tolerate, 2 Insufficient memory. preemption: 3 cpu",
+            "0/3 nodes are available: 1 had taint that the pod didn't tolerate, 2 Insufficient memory. preemption: cpu",
             ("memory", "taint"),
         ),
         ("0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.", ("selector",)),
