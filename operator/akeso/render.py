@@ -33,7 +33,7 @@ _SYNTAX = (
 
 
 def plain(value: object, limit: int = MAX_VALUE) -> str:
-    """The text on one line, cut at `limit`, without control, format (bidi, zero-width, tag) and surrogate characters."""
+    """The text on one line, cut at `limit`, without control, bidi, zero-width, tag and surrogate characters."""
     text = str(value)[: 4 * limit]
     kept = "".join(c if unicodedata.category(c)[0] != "C" else " " if c in "\n\r\t" else "" for c in text)
     return " ".join(kept.split())[:limit]

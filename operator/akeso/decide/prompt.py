@@ -1,8 +1,8 @@
 """What a model is shown. A model selects; it never writes: see design/decisions.md C.1.
 
-- Facts only, one JSON object a line, between two lines that carry a hash of the data, which text in the data cannot know.
-- Facts of tier T3 (what anybody on the internet may have written) come as numbers and booleans, never as text. Log lines
-  and alert annotations do not come at all; what they tell is in facts such as `oom_in_log`.
+- Facts only, one JSON object a line, between two lines that carry a hash of the data: no text in it can know that.
+- Facts of tier T3 (what anybody on the internet may have written) come as numbers and booleans, never as text. Lines
+  of logs and alert annotations do not come at all; what they tell is in typed facts drawn from them.
 - Text of tiers T1 and T2 is quoted as JSON, on one line, without control and bidi characters, and cut.
 """
 from __future__ import annotations

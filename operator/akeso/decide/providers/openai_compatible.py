@@ -1,8 +1,8 @@
 """POST /chat/completions as OpenAI describes it and llama.cpp, Ollama and vLLM serve it (design/decisions.md D.3).
 
 The answer is constrained by a JSON schema where the server can, and validated here whatever it promises. Two dialects
-of `response_format` are spoken: `json_schema` first; a server that rejects it with 400 or 422 is asked with
-`json_object` + `schema`, as llama-cpp-python wants it, and remembered.
+of `response_format` are spoken: `json_schema` first; a server that rejects it is asked with `json_object` + `schema`,
+and that is remembered. llama-cpp-python 0.3 is one: it says so with a 500 that names `response_format` (seen).
 """
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class OpenAICompatible:
                        confidence_percent=confidence)
 
     async def probe(self, *, timeout: float = 30.0) -> Probe:
-        """Asks twice for something outside the schema: a server that keeps the schema answers inside it all the same."""
+        """Asks twice for something outside the schema: a server that keeps it answers inside it all the same."""
         text = Prompt("You are being tested.", 'Reply with the single word "hello" and nothing else.', ("none",))
         loop = asyncio.get_running_loop()
         started = loop.time()
@@ -110,19 +110,20 @@ class OpenAICompatible:
         self._sent.append(now)
 
     async def _converse(self, text: Prompt, names: tuple[str, ...], logprobs: bool) -> bytes:
-        retried = False
+        retried, dialect = False, self._dialect
         async with httpx.AsyncClient(
             verify=self._tls or False, trust_env=False, follow_redirects=False, timeout=None,  # noqa: S113 asyncio.timeout
         ) as client:
             while True:
-                status, headers, body = await self._post(client, self._request(text, names, logprobs))
+                status, headers, body = await self._post(client, self._request(text, names, logprobs, dialect))
                 if status == 200:
+                    self._dialect = dialect
                     return body
-                if status in RETRIED and not retried:
+                if _rejects_format(status, body) and dialect + 1 < len(DIALECTS):
+                    dialect += 1
+                elif status in RETRIED and not retried:
                     retried = True
                     await asyncio.sleep(_retry_after(headers))
-                elif status in (400, 422) and self._dialect + 1 < len(DIALECTS):
-                    self._dialect += 1
                 else:
                     raise _refusal(status)
 
@@ -138,11 +139,11 @@ class OpenAICompatible:
                     raise ModelAnswerUnusable("The model's answer is too large", why=f"more than {MAX_BODY} bytes")
             return response.status_code, response.headers, bytes(parts)
 
-    def _request(self, text: Prompt, names: tuple[str, ...], logprobs: bool) -> bytes:
+    def _request(self, text: Prompt, names: tuple[str, ...], logprobs: bool, dialect: int) -> bytes:
         messages = [{"role": "system", "content": text.system}, {"role": "user", "content": text.user}]
         request: dict[str, Any] = {
             "model": self.model, "messages": messages, "temperature": self._temperature, "seed": SEED,
-            "max_tokens": MAX_TOKENS, "stream": False, "response_format": _format(DIALECTS[self._dialect], names),
+            "max_tokens": MAX_TOKENS, "stream": False, "response_format": _format(DIALECTS[dialect], names),
         }
         if logprobs:
             request |= {"logprobs": True, "top_logprobs": 20}
@@ -184,6 +185,10 @@ def _tls(ca: str | None) -> ssl.SSLContext:
     except (ssl.SSLError, ValueError) as error:
         raise InvalidInput("The model's certificate authority cannot be used", why=str(error)[:200],
                            next_step="write a PEM certificate into the Secret of `caSecretRef`") from error
+
+
+def _rejects_format(status: int, body: bytes) -> bool:
+    return status in (400, 422) or (status == 500 and b"response_format" in body)
 
 
 def _retry_after(headers: httpx.Headers) -> float:
