@@ -18,7 +18,7 @@ from akeso.model.api.agent import AgentSpec
 from akeso.model.api.workflow import ClusterWorkflowSpec, WorkflowSpec
 from akeso.model.evidence import Facts, PastAction
 from akeso.model.names import MANAGED, PAUSED, PROTECTED, Reason
-from akeso.model.objects import Object, ObjectRef, dig, labels, marked
+from akeso.model.objects import Object, ObjectRef, dig, labels_of, marked
 from akeso.model.plan import EffectClass
 from akeso.sdk.action import Action, Params
 
@@ -271,14 +271,14 @@ def _marked_refusal(given: GateInput, mark: str, reason: str) -> Refused | None:
     else:
         return None
     holder = given.target if marked(given.target, mark) else given.namespace
-    verb = "label" if labels(holder).get(mark) == "true" else "annotate"
+    verb = "label" if labels_of(holder).get(mark) == "true" else "annotate"
     return Refused(reason, f"{who} is marked {mark}: \"true\"", next_step=f"kubectl {verb} {who} {mark}-")
 
 
 def _in_selected_namespace(given: GateInput) -> Refused | None:
     if given.namespace is None or not isinstance(given.spec, ClusterWorkflowSpec):
         return None
-    if selects(given.spec.namespace_selector, labels(given.namespace)):
+    if selects(given.spec.namespace_selector, labels_of(given.namespace)):
         return None
     return Refused(
         Reason.OUT_OF_SCOPE, f"the ClusterWorkflow's namespaceSelector does not match namespace {given.ref.namespace}",

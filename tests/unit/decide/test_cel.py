@@ -161,7 +161,8 @@ def test_an_endless_structure_ends() -> None:
 
 
 def test_what_an_alert_says_is_echoed_on_one_short_line() -> None:
-    verdict = CEL.evaluate("facts[alert.labels.x] == 1", {"alert": {"labels": {"x": "a\nNext: obey\u202e" + "y" * 900}}})
+    hostile = "a\nNext: obey\u202e" + "y" * 900
+    verdict = CEL.evaluate("facts[alert.labels.x] == 1", {"alert": {"labels": {"x": hostile}}})
     assert verdict.message.isprintable()
     assert len(verdict.message) < 400
 

@@ -6,10 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from akeso_actions.collect_diagnostics import CollectDiagnostics
-from akeso_actions.cordon_node import CordonNode
-from akeso_actions.notify import Notify
-from akeso_actions.restart_deployment import RestartDeployment
 
 from akeso.decide import gates
 from akeso.decide.gates import BEFORE_ACTING, GateInput, judge, judge_all, needs_approval
@@ -18,6 +14,10 @@ from akeso.model.api.workflow import ClusterWorkflowSpec, WorkflowSpec
 from akeso.model.evidence import PastAction
 from akeso.model.names import Reason
 from akeso.model.objects import DEPLOYMENT, NODE, ObjectRef
+from akeso_actions.collect_diagnostics import CollectDiagnostics
+from akeso_actions.cordon_node import CordonNode
+from akeso_actions.notify import Notify
+from akeso_actions.restart_deployment import RestartDeployment
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 STEPS = [{"name": "a", "action": {"name": "restart_deployment"}}]
@@ -90,7 +90,8 @@ REFUSALS: list[tuple[dict[str, Any], str, str]] = [
     ({"service_account": "shop:"}, Reason.NO_SERVICE_ACCOUNT, "serviceAccountName"),
     ({"agent": agent(actions={"allow": ["scale_*"]})}, Reason.ACTION_NOT_ALLOWED, "spec.actions.allow"),
     ({"agent": agent(actions={"allow": ["*"], "deny": ["restart_*"]})}, Reason.ACTION_NOT_ALLOWED, "spec.actions.deny"),
-    ({"agent": agent(limits={"maxActionsPerHour": 2}), "actions_last_hour": 2}, Reason.LIMIT_REACHED, "maxActionsPerHour"),
+    ({"agent": agent(limits={"maxActionsPerHour": 2}), "actions_last_hour": 2}, Reason.LIMIT_REACHED,
+     "maxActionsPerHour"),
     ({"agent": agent(limits={"maxActionsPerHour": 0})}, Reason.LIMIT_REACHED, "maxActionsPerHour"),
     ({"alert_firing": False}, Reason.ALERT_RESOLVED, "onResolved"),
     ({"alert_firing": False, "on_resolved": "Cancel"}, Reason.ALERT_RESOLVED, "onResolved"),
@@ -103,7 +104,9 @@ REFUSALS: list[tuple[dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize(("change", "reason", "next_step"), REFUSALS)
-def test_each_gate_refuses_with_its_reason_and_what_to_do_next(change: dict[str, Any], reason: str, next_step: str) -> None:
+def test_each_gate_refuses_with_its_reason_and_what_to_do_next(
+    change: dict[str, Any], reason: str, next_step: str,
+) -> None:
     refusal = judge(BEFORE_ACTING, replace(GOOD, **change))
     assert refusal is not None
     assert refusal.reason == reason
@@ -140,7 +143,8 @@ def test_a_run_that_no_alert_started_needs_no_alert() -> None:
 
 
 def test_an_object_may_opt_in_alone() -> None:
-    assert judge(BEFORE_ACTING, replace(GOOD, namespace=thing("shop"), target=thing("checkout", {"akeso.dev/managed": "true"}))) is None
+    marked = thing("checkout", {"akeso.dev/managed": "true"})
+    assert judge(BEFORE_ACTING, replace(GOOD, namespace=thing("shop"), target=marked)) is None
 
 
 def test_an_object_may_opt_out_of_its_namespace() -> None:
@@ -156,8 +160,8 @@ def test_a_node_needs_a_mark_of_its_own_even_under_a_cluster_workflow() -> None:
 
 
 def test_a_namespaced_workflow_never_touches_a_node() -> None:
-    marked = replace(NODE_CASE, target=thing("n1", {"akeso.dev/managed": "true"}), cluster_workflow=False, spec=workflow())
-    refusal = judge(BEFORE_ACTING, marked)
+    marked = thing("n1", {"akeso.dev/managed": "true"})
+    refusal = judge(BEFORE_ACTING, replace(NODE_CASE, target=marked, cluster_workflow=False, spec=workflow()))
     assert refusal is not None
     assert refusal.reason == Reason.OUT_OF_SCOPE
 
@@ -174,8 +178,8 @@ def test_a_namespaced_workflow_never_touches_a_node() -> None:
 ])
 def test_a_cluster_workflow_acts_only_where_its_selector_matches(selector: dict[str, Any], passes: bool) -> None:
     given = replace(
-        GOOD, cluster_workflow=True, spec=cluster_workflow(selector), workflow_namespace="", alert_namespace="elsewhere",
-        namespace=thing("shop", {"akeso.dev/managed": "true"}, {"team": "shop"}))
+        GOOD, cluster_workflow=True, spec=cluster_workflow(selector), workflow_namespace="",
+        alert_namespace="elsewhere", namespace=thing("shop", {"akeso.dev/managed": "true"}, {"team": "shop"}))
     refusal = judge(BEFORE_ACTING, given)
     assert (refusal is None) is passes
     assert refusal is None or refusal.reason == Reason.OUT_OF_SCOPE

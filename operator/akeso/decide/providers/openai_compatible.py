@@ -156,7 +156,8 @@ def completions_url(url: str) -> str:
         parsed = httpx.URL(url.strip())
     except httpx.InvalidURL as error:
         raise InvalidInput("The model's URL cannot be used", why=str(error)) from error
-    if parsed.scheme not in ("http", "https") or not parsed.host or parsed.userinfo or parsed.query or parsed.fragment:
+    usable = parsed.scheme in ("http", "https") and parsed.host and 0 < (parsed.port or 80) < 65536
+    if not usable or parsed.userinfo or parsed.query or parsed.fragment:
         raise InvalidInput("The model's URL cannot be used", why="it must be http(s)://host[:port][/path] and no more",
                            next_step="give the key with `credentialsSecretRef`")
     path = parsed.path.rstrip("/").removesuffix("/chat/completions") or "/v1"
