@@ -10,8 +10,8 @@ NAMESPACE = "shop"
 IMAGE = "docker.io/library/busybox:akeso"
 
 # Serves a page, and holds a cache of 40 MiB in memory: `tail` keeps a line without an end.
-CACHE = "echo warming a cache of 40 MiB; head -c 40m /dev/zero | tail >/dev/null || exit 137; exec httpd -f -p 8080 -h /tmp"
-WEB = "exec httpd -f -p 8080 -h /tmp"
+WEB = "echo ok > /tmp/index.html; exec httpd -f -p 8080 -h /tmp"
+CACHE = f"echo warming a cache of 40 MiB; head -c 40m /dev/zero | tail >/dev/null || exit 137; {WEB}"
 BROKEN = "echo 'unknown flag: --port'; exit 1"
 NO_DATABASE = "echo 'cannot reach ledger-db:5432: connection refused'; exit 3"
 

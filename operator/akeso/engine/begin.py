@@ -10,7 +10,9 @@ from akeso.model.names import Reason
 from akeso.record import codec
 from akeso.model.run import RunPhase, StepRecord, StoryLine
 
-_SHOWN_FACTS = 8
+_TELLING = (  # the facts that a person would look at first; the others are in the database
+    "failure_modes", "waiting_reason", "crash_reason", "crash_exit_code", "oom_kills", "pull_failure", "rollout_age_seconds",
+    "only_new_revision_fails", "ready_replicas", "desired_replicas", "node_ready", "memory_limit_bytes", "job_failure")
 
 
 async def begin(case: Case) -> Wait | None:
@@ -43,9 +45,9 @@ def _labels(labels: Mapping[str, str]) -> str:
 
 
 def _evidence_line(case: Case) -> str:
-    shown = [f"{f.name}={_short(f.value)}" for f in list(case.facts.values())[:_SHOWN_FACTS]]
+    shown = [f"{name}={_short(case.facts[name].value)}" for name in _TELLING if name in case.facts]
     missing = f"; not readable: {', '.join(case.seen.missing)}" if case.seen.missing else ""
-    return f"{len(case.facts)} facts: {', '.join(shown)}{', ...' if len(case.facts) > _SHOWN_FACTS else ''}{missing}"
+    return f"{len(case.facts)} facts, among them {', '.join(shown) or 'none of the usual ones'}{missing}"
 
 
 def _short(value: object) -> str:

@@ -15,6 +15,10 @@ from akeso.model.verdict import Answer, Verdict
 async def decide(case: Case, name: str) -> Wait | None:
     """yes -> Ready; no -> Skipped; unsure -> as the question's onUncertain says (Escalate when left out)."""
     step, record = case.step(name), case.run.step(name)
+    if await _healed_before(case, step):
+        message = "an earlier step healed the object, and the alert resolved"
+        await case.commit(moved(record, StepPhase.SKIPPED, Reason.ALERT_RESOLVED, message, case.now))
+        return None
     if step.condition is None:
         await case.commit(moved(record, StepPhase.READY, Reason.ANSWERED, "no condition", case.now))
         return None
@@ -34,6 +38,15 @@ async def decide(case: Case, name: str) -> Wait | None:
     ])
     failpoints.reach("after-decision")
     return None
+
+
+async def _healed_before(case: Case, step: Step) -> bool:
+    """A remedy is not tried on a healthy object, unless the step says that it follows the one that healed it."""
+    done = {r.name for r in case.run.steps if r.phase is StepPhase.SUCCEEDED and "applied" in r.data}
+    if step.action is None or not done or done & set(step.depends_on):
+        return False
+    signal = await case.services.store.signal(case.run.signal_id)
+    return signal is not None and not signal.firing
 
 
 async def _ask(case: Case, step: Step, ask: Ask) -> Verdict:

@@ -5,6 +5,7 @@ The ledger is the truth; this is a picture of it, drawn off the critical path an
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -56,19 +57,21 @@ class StatusProjector:
         self._changed.set()
 
     async def run(self) -> None:
-        """For ever. A failure to draw one run is logged and tried again at the next sweep."""
+        """For ever. Sweeps at once and every few seconds, however busy it is: what a dead process left undrawn, and what
+        could not be drawn, is found there."""
+        loop = asyncio.get_running_loop()
+        sweep_at = loop.time()
         while True:
-            try:
-                await asyncio.wait_for(self._changed.wait(), _SWEEP_SECONDS)
-            except TimeoutError:
+            if loop.time() >= sweep_at:
                 await self._sweep()
+                sweep_at = loop.time() + _SWEEP_SECONDS
             self._changed.clear()
-            while self._due:
-                batch, self._due = list(self._due), {}
-                await asyncio.gather(*(self._draw_safely(i) for i in batch))
+            await self.drain()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), max(0.0, sweep_at - loop.time()))
 
     async def drain(self) -> None:
-        """Draw what is due now; used at a graceful stop."""
+        """Draw what is due now."""
         batch, self._due = list(self._due), {}
         await asyncio.gather(*(self._draw_safely(i) for i in batch))
 

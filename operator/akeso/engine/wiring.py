@@ -17,6 +17,7 @@ from akeso.act import registry as action_registry
 from akeso.act.breakers import Breakers
 from akeso.act.perform import Performer
 from akeso.clock import Clock, system_clock
+from akeso.decide import questions, rules
 from akeso.decide.cel import Conditions
 from akeso.engine.catalogue import Catalogue
 from akeso.engine.intake import Router
@@ -77,6 +78,7 @@ async def cluster_services(
     settings: Settings, *, clock: Clock = system_clock, database: Database | None = None,
 ) -> AsyncIterator[Services]:
     """Everything that the engine works with. Without a database there is no ledger: reading and simulating only."""
+    rules.table(), questions.catalogue()  # a broken rule file is told at start, and no alert waits for its reading
     async with contextlib.AsyncExitStack() as stack:
         connection: Connection = await stack.enter_async_context(await connect(settings))
         cluster = Cluster(connection)

@@ -54,7 +54,7 @@ class Worker:
             self._woken.clear()
             try:
                 claimed = await self._claim()
-            except DatabaseAway as away:
+            except TryLater as away:  # DatabaseAway, or CircuitOpen once it was away for a while
                 self.services.log.warning(str(away))
                 claimed = 0
             if claimed and len(self._tasks) < settings.workers:
@@ -65,12 +65,12 @@ class Worker:
                 pass  # the sweep: due times pass without anybody waking us
 
     async def _claim(self) -> int:
-        free = self.services.settings.workers - len(self._tasks)
-        if free <= 0:
-            return 0
         now, settings = self.services.clock(), self.services.settings
+        free = settings.workers - len(self._tasks)
         async with self.services.guard("database"):
-            await self.services.store.beat(self.holder, now)
+            await self.services.store.beat(self.holder, now)  # with full hands too: the runs of a silent one are taken
+            if free <= 0:
+                return 0
             runs = await self.services.store.claim(
                 self.holder, free, now, settings.holder_timeout_seconds)
         for run in runs:
