@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from akeso.model.objects import Object, ObjectRef, controller_of, dig, labels
+from akeso.model.objects import Object, ObjectRef, controller_of, dig, labels_of
 
 TEMPLATED: Final = ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job")
 
@@ -21,7 +21,7 @@ def selector_of(target: Object) -> Mapping[str, str]:
 def pod_labels(target: Object) -> Mapping[str, str]:
     """The labels that the target's pods carry, by its template, or its own for a Pod."""
     if target.get("kind") == "Pod":
-        return labels(target)
+        return labels_of(target)
     return dig(target, "spec", "template", "metadata", "labels", default={})  # type: ignore[no-any-return]
 
 

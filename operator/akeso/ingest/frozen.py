@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from akeso.model.evidence import Series
-from akeso.model.objects import Kind, Object, dig, labels
+from akeso.model.objects import Kind, Object, dig, labels_of
 
 LOG_BYTES = 65_536  # what the live reader returns at most
 
@@ -112,7 +112,7 @@ def _place(obj: Object, kind: Kind) -> tuple[str, str]:
 
 
 def _carries(obj: Object, wanted: Mapping[str, str]) -> bool:
-    has = labels(obj)
+    has = labels_of(obj)
     return all(has.get(key) == value for key, value in wanted.items())
 
 

@@ -26,7 +26,7 @@ from akeso.model.objects import (
     ObjectRef,
     dig,
     kind_named,
-    labels,
+    labels_of,
     ref_of,
 )
 from akeso.ports import ClusterReader
@@ -139,7 +139,7 @@ async def _find(look: Look, real: Mapping[str, str], row: Row, reads: Reads) -> 
 
 
 def _is_exporter(pod: Object) -> bool:
-    has = labels(pod)
+    has = labels_of(pod)
     return (has.get("app.kubernetes.io/name") or has.get("app") or has.get("k8s-app") or "") in EXPORTERS
 
 

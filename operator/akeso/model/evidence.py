@@ -103,4 +103,5 @@ class Snapshot:
 
     @property
     def target_object(self) -> Object | None:
-        return None if self.target is None else self.find(self.target.kind.kind, self.target.name, self.target.namespace)
+        target = self.target
+        return None if target is None else self.find(target.kind.kind, target.name, target.namespace)

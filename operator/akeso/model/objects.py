@@ -81,11 +81,15 @@ def dig(obj: Any, *path: str | int, default: Any = None) -> Any:
     for key in path:
         if isinstance(key, str) and isinstance(obj, Mapping):
             obj = obj.get(key)
-        elif isinstance(key, int) and isinstance(obj, Sequence) and not isinstance(obj, str) and -len(obj) <= key < len(obj):
+        elif isinstance(key, int) and _is_list(obj) and -len(obj) <= key < len(obj):
             obj = obj[key]
         else:
             return default
     return default if obj is None else obj
+
+
+def _is_list(obj: Any) -> bool:
+    return isinstance(obj, Sequence) and not isinstance(obj, str)
 
 
 def ref_of(obj: Object, kind: Kind | None = None) -> ObjectRef:
@@ -99,17 +103,17 @@ def ref_of(obj: Object, kind: Kind | None = None) -> ObjectRef:
     return ObjectRef(kind, meta.get("namespace", ""), meta.get("name", ""), meta.get("uid", ""))
 
 
-def annotations(obj: Object | None) -> Mapping[str, str]:
+def annotations_of(obj: Object | None) -> Mapping[str, str]:
     return dig(obj, "metadata", "annotations", default={})  # type: ignore[no-any-return]
 
 
-def labels(obj: Object | None) -> Mapping[str, str]:
+def labels_of(obj: Object | None) -> Mapping[str, str]:
     return dig(obj, "metadata", "labels", default={})  # type: ignore[no-any-return]
 
 
 def marked(obj: Object | None, key: str) -> bool:
     """True where the object carries `key: "true"` as a label or an annotation."""
-    return labels(obj).get(key) == "true" or annotations(obj).get(key) == "true"
+    return labels_of(obj).get(key) == "true" or annotations_of(obj).get(key) == "true"
 
 
 def controller_of(obj: Object) -> Mapping[str, Any] | None:

@@ -1,4 +1,4 @@
-"""The contract of an action. One action, one file, one test file; registered by the entry point group `akeso.actions`."""
+"""The contract of an action. One action, one file, one test file; found by the entry point group `akeso.actions`."""
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
@@ -22,7 +22,7 @@ __all__ = [
 
 
 class Params(BaseModel):
-    """Base of an action's parameters: frozen, unknown keys are errors, durations in seconds, sizes as Kubernetes quantities."""
+    """Base of an action's parameters: frozen, unknown keys are errors; durations in seconds, sizes as quantities."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

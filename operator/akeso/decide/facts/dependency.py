@@ -24,7 +24,7 @@ from akeso.decide.facts.view import (
     top_owner,
 )
 from akeso.model.evidence import Fact
-from akeso.model.objects import Object, dig, labels
+from akeso.model.objects import Object, dig, labels_of
 
 
 def facts(view: View) -> Iterator[Fact]:
@@ -62,7 +62,7 @@ def is_down(view: View, workload: Object) -> bool:
 
 def is_dns(workload: Object) -> bool:
     return namespace_of(workload) == "kube-system" and (
-        labels(workload).get("k8s-app") == "kube-dns" or name_of(workload) in ("coredns", "kube-dns")
+        labels_of(workload).get("k8s-app") == "kube-dns" or name_of(workload) in ("coredns", "kube-dns")
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from akeso.decide.facts.view import View, fact, items, name_of, namespace_of, path_of, top_owner
 from akeso.model.evidence import Fact
-from akeso.model.objects import Object, dig, labels
+from akeso.model.objects import Object, dig, labels_of
 
 
 def facts(view: View) -> Iterator[Fact]:
@@ -30,12 +30,12 @@ def selector_of(service: Object) -> Mapping[str, str]:
 def selected_pods(view: View, service: Object) -> list[Object]:
     wanted = selector_of(service)
     return [p for p in view.snapshot.of_kind("Pod")
-            if wanted and namespace_of(p) == namespace_of(service) and wanted.items() <= labels(p).items()]
+            if wanted and namespace_of(p) == namespace_of(service) and wanted.items() <= labels_of(p).items()]
 
 
 def services_of(view: View) -> list[Object]:
     """The Services whose selector takes the workload's pod template."""
-    have = labels(view.template) or {k: v for p in view.pods[:1] for k, v in labels(p).items()}
+    have = labels_of(view.template) or {k: v for p in view.pods[:1] for k, v in labels_of(p).items()}
     return [s for s in view.snapshot.of_kind("Service")
             if namespace_of(s) == view.namespace and selector_of(s) and selector_of(s).items() <= have.items()]
 
@@ -56,7 +56,7 @@ def backing(view: View, service: Object) -> Object | None:
         return None
     found = [w for kind in ("Deployment", "StatefulSet", "DaemonSet") for w in view.snapshot.of_kind(kind)
              if namespace_of(w) == namespace_of(service)
-             and wanted.items() <= labels(dig(w, "spec", "template", default={})).items()]
+             and wanted.items() <= labels_of(dig(w, "spec", "template", default={})).items()]
     return found[0] if len(found) == 1 else None
 
 

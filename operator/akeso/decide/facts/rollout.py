@@ -20,7 +20,7 @@ from akeso.decide.facts.view import (
     when,
 )
 from akeso.model.evidence import Fact
-from akeso.model.objects import Object, dig, labels
+from akeso.model.objects import Object, dig, labels_of
 
 FOLLOWS: Final = timedelta(minutes=90)
 """Stock alerts wait 15 minutes to an hour before they fire."""
@@ -58,7 +58,7 @@ def _at_least(view: View, workload: Object) -> Iterator[Fact]:
         t
         for p in view.current_pods
         if update
-        and labels(p).get("controller-revision-hash") == update
+        and labels_of(p).get("controller-revision-hash") == update
         and (t := when(p, "metadata", "creationTimestamp")) is not None
     ]
     if made and not view.old_pods:

@@ -11,7 +11,7 @@ from akeso.decide.facts.quantity import quantity
 from akeso.decide.facts.view import View, condition, fact, items, message_of, name_of, path_of
 from akeso.decide.facts.workload import is_plan, planned_marker
 from akeso.model.evidence import Fact
-from akeso.model.objects import Object, dig, labels
+from akeso.model.objects import Object, dig, labels_of
 
 _REASONS: Final = (
     ("cpu", r"insufficient cpu"),
@@ -112,7 +112,7 @@ def requests_of(pod: Object) -> dict[str, float]:
 
 def selected(pod: Object, node: Object) -> bool:
     """Whether nodeSelector and required node affinity let this pod onto that node."""
-    have = labels(node)
+    have = labels_of(node)
     wanted: Mapping[str, str] = dig(pod, "spec", "nodeSelector", default={})
     if not wanted.items() <= have.items():
         return False

@@ -10,7 +10,7 @@ from typing import Any
 from akeso.clock import parse_time
 from akeso.decide.facts.catalogue import entry
 from akeso.model.evidence import Fact, FactValue, Snapshot, Tier
-from akeso.model.objects import Object, ObjectRef, controller_of, dig, labels
+from akeso.model.objects import Object, ObjectRef, controller_of, dig, labels_of
 
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job", "Pod")
 REVISION = "deployment.kubernetes.io/revision"
@@ -154,7 +154,7 @@ def _stands_for(snapshot: Snapshot, obj: Object) -> Object:
     pods = [
         p
         for p in snapshot.of_kind("Pod")
-        if wanted and namespace_of(p) == namespace and wanted.items() <= labels(p).items()
+        if wanted and namespace_of(p) == namespace and wanted.items() <= labels_of(p).items()
     ]
     owners = {path_of(o): o for p in pods for o in [top_owner(snapshot, p)]}
     return next(iter(owners.values())) if len(owners) == 1 else obj
@@ -233,7 +233,7 @@ def plain_template(obj: Object | None) -> Any:
     """spec.template without the label that the Deployment controller adds to a ReplicaSet's."""
     template = dig(obj, "spec", "template", default={})
     meta = dict(dig(template, "metadata", default={}))
-    meta["labels"] = {k: v for k, v in labels(template).items() if k != "pod-template-hash"}
+    meta["labels"] = {k: v for k, v in labels_of(template).items() if k != "pod-template-hash"}
     meta.pop("creationTimestamp", None)
     return {"metadata": meta, "spec": template["spec"]} if dig(template, "spec") else None
 
@@ -247,7 +247,7 @@ def _live(pods: Sequence[Object]) -> list[Object]:
 
 
 def _hash(pod: Object) -> str | None:
-    return labels(pod).get("controller-revision-hash")
+    return labels_of(pod).get("controller-revision-hash")
 
 
 def _on_update(workload: Object, pods: Sequence[Object]) -> list[Object]:

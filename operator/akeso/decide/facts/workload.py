@@ -11,7 +11,7 @@ from akeso.decide.facts.quantity import quantity
 from akeso.decide.facts.view import View, condition, fact, message_of, namespace_of, notes_of, path_of
 from akeso.model.evidence import Fact
 from akeso.model.names import PAUSED, PROTECTED
-from akeso.model.objects import Object, controller_of, dig, labels, marked
+from akeso.model.objects import Object, controller_of, dig, labels_of, marked
 
 BUILT_IN_OWNERS: Final = frozenset({"ReplicaSet", "Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Node"})
 
@@ -70,7 +70,7 @@ def plan_facts(objects: tuple[Object | None, ...]) -> Iterator[Fact]:
 
 def planned_marker(obj: Object | None) -> str | None:
     """The key of an annotation or label that tells of a planned change; None where there is none."""
-    marks: Mapping[str, Any] = {**labels(obj), **notes_of(obj)}
+    marks: Mapping[str, Any] = {**labels_of(obj), **notes_of(obj)}
     return next((key for key, value in sorted(marks.items()) if is_plan(key, str(value))), None)
 
 
@@ -165,7 +165,7 @@ def _used_up(quota: Object) -> bool:
 def _budget(view: View) -> Iterator[Fact]:
     for pdb in view.snapshot.of_kind("PodDisruptionBudget"):
         wanted = dig(pdb, "spec", "selector", "matchLabels", default={})
-        covers = wanted and any(wanted.items() <= labels(p).items() for p in view.pods)
+        covers = wanted and any(wanted.items() <= labels_of(p).items() for p in view.pods)
         allowed = dig(pdb, "status", "disruptionsAllowed")
         if namespace_of(pdb) == view.namespace and covers and isinstance(allowed, int):
             yield fact("pdb_disruptions_allowed", allowed, f"{path_of(pdb)} .status.disruptionsAllowed")
