@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from akeso.clock import format_time
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 
 EventKind = Literal["Normal", "Warning"]
 _SWEEP_SECONDS = 5.0
-_EVENTS: dict[str, tuple[EventKind, str]] = {  # story reason -> (type, action), the table of design/kubernetes-api.md 1.9
+_GATHER_SECONDS = 0.2  # a run that moves fast is drawn once, and not while it hurries from the alert to its write
+# story reason -> (type, action), the table of design/kubernetes-api.md 1.9
+_EVENTS: dict[str, tuple[EventKind, str]] = {
     Reason.ALERT_MATCHED: ("Normal", "StartRun"), Reason.APPROVAL_NEEDED: ("Normal", "RequestApproval"),
     Reason.APPROVED: ("Normal", "RequestApproval"), Reason.DENIED: ("Warning", "RequestApproval"),
     Reason.APPROVAL_EXPIRED: ("Warning", "RequestApproval"), Reason.ACTION_APPLIED: ("Normal", "ApplyAction"),
@@ -87,7 +90,7 @@ class StatusProjector:
             await self.draw(run_id)
         except AkesoError as error:
             self.services.log.warning(f"status not written: {error}", run_id=run_id)
-        except Exception:  # noqa: BLE001 edge of the loop: one run that cannot be drawn must not stop the others
+        except Exception:  # edge of the loop: one run that cannot be drawn must not stop the others
             self.services.log.exception("status not written", run_id=run_id)
 
     async def draw(self, run_id: str) -> None:
@@ -100,11 +103,10 @@ class StatusProjector:
         ref = ObjectRef(WORKFLOW_RUN.resource, run.namespace, run.name, uid)
         existing = await self.services.cluster.get(ref.kind, run.namespace, run.name)
         conditions = dig(existing, "status", "conditions", default=[])
-        body = status_of(run, story, conditions, self.services.clock(), dig(existing, "metadata", "generation", default=1))
-        try:
+        generation = dig(existing, "metadata", "generation", default=1)
+        body = status_of(run, story, conditions, self.services.clock(), generation)
+        with suppress(NotFound):  # deleted by a person: the ledger keeps the record
             await self.services.cluster.patch_status(ref.kind, ref, body)
-        except NotFound:
-            pass  # deleted by a person: the ledger keeps the record
         await self._post_events(run, story, ref)
         await self.services.store.mark_shown(run.id, version)
 
@@ -125,7 +127,8 @@ class StatusProjector:
         except Conflict:
             made = await self.services.cluster.get(WORKFLOW_RUN.resource, run.namespace, run.name)
         uid = str(dig(made, "metadata", "uid", default=""))
-        self._uids[run.id] = uid
+        if uid:  # empty where it was deleted in between: the next drawing makes it again
+            self._uids[run.id] = uid
         return uid
 
     async def _manifest(self, run: Run) -> dict[str, Any]:
@@ -134,7 +137,8 @@ class StatusProjector:
         kind = run.workflow["kind"]
         owner = {"apiVersion": API_VERSION, "kind": kind, "name": run.workflow["name"], "uid": run.workflow["uid"],
                  "controller": True, "blockOwnerDeletion": False}
-        labels = {LABEL_WORKFLOW: run.workflow["name"], LABEL_TRIGGER: run.trigger, LABEL_AGENT: run.agent.get("name", ""),
+        labels = {LABEL_WORKFLOW: run.workflow["name"], LABEL_TRIGGER: run.trigger,
+                  LABEL_AGENT: run.agent.get("name", ""),
                   LABEL_ALERTNAME: alert.name if alert else "", LABEL_FINGERPRINT: alert.fingerprint if alert else ""}
         trigger: dict[str, Any] = {"type": "Alert", "name": run.trigger, "signalID": run.signal_id}
         if alert:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from akeso import failpoints
 from akeso.engine import begin, effects, finish, judge, planning, verify
@@ -30,6 +30,7 @@ _MOVES: dict[Do, Callable[[Case, Move], Awaitable[Wait | None]]] = {
 }
 _UNEXPECTED_PAUSE = 30.0  # seconds before a run that hit a bug is tried again
 _BUG_RETRIES = 20         # epochs after which such a run is given up and a person is told
+_BEAT_EVERY = timedelta(seconds=1)  # silence is judged in many seconds; a commit before each claim only delays it
 _MAX_MOVES = 500          # of one pass: far more than 72 steps can need
 
 
@@ -42,6 +43,7 @@ class Worker:
         self._woken = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._beaten = datetime.min.replace(tzinfo=UTC)
 
     def wake(self) -> None:
         """Something may be due. Cheap, and safe to call too often."""
