@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
@@ -25,6 +25,7 @@ from akeso.record.codec import plan_from_json, plan_to_json
 from akeso.sdk.action import Action, Context, Params
 
 AnyAction = Action[Any]
+_GOES_ON: dict[str, Any] = {"phase": RunPhase.RUNNING, "reason": "", "message": ""}  # it no longer waits for a person
 
 
 async def plan(case: Case, name: str) -> Wait | None:
@@ -150,6 +151,10 @@ async def gate_input(case: Case, action: AnyAction, params: Params, target: Obje
     if case.spec.concurrency_policy != "Allow":
         busy = await services.store.lock_target(ref.key, case.run.id)
     spec, agent = _newest(case)
+    lately = 0
+    if agent is not None and agent.limits.max_actions_per_hour is not None:
+        lately = await services.history.actions_of_agent(
+            case.run.agent["namespace"], case.run.agent["name"], case.now - timedelta(hours=1))
     cooldown = trigger.alert.cooldown_seconds if trigger and trigger.alert else None
     open_names = [n for n, s in services.breakers.snapshot().items() if s == "open" and n == f"action/{action.name}"]
     return GateInput(
@@ -161,7 +166,7 @@ async def gate_input(case: Case, action: AnyAction, params: Params, target: Obje
         on_resolved=trigger.alert.on_resolved if trigger and trigger.alert else "Verify",
         past=past, busy_with=busy, circuit_open=open_names[0] if open_names else None,
         cooldown_seconds=services.settings.cooldown_seconds if cooldown is None else cooldown,
-        protected_namespaces=services.settings.protected_namespaces, facts=case.facts)
+        protected_namespaces=services.settings.protected_namespaces, facts=case.facts, actions_last_hour=lately)
 
 
 def _newest(case: Case) -> tuple[WorkflowSpec, AgentSpec | None]:
@@ -226,21 +231,21 @@ async def listen(case: Case, name: str) -> Wait | None:
     if answer is None:
         message = f"nobody answered before {expires:%H:%M:%S}; nothing was done"
         await case.commit(moved(record, StepPhase.ESCALATED, Reason.APPROVAL_EXPIRED, message, case.now),
-                          story=[("approval", Reason.APPROVAL_EXPIRED, f"{name}: {message}")], phase=RunPhase.RUNNING)
+                          story=[("approval", Reason.APPROVAL_EXPIRED, f"{name}: {message}")], **_GOES_ON)
         return None
     story = [("approval", Reason.APPROVED if answer.approved else Reason.DENIED, f"{name}: {answer.message}")]
     if not answer.approved:
         await case.commit(moved(record, StepPhase.REFUSED, Reason.DENIED, answer.message, case.now), story=story,
-                          phase=RunPhase.RUNNING)
+                          **_GOES_ON)
         return None
     try:
         await _still_the_same(case, name, made)
     except Refused as refusal:
-        await case.commit(phase=RunPhase.RUNNING, story=story)
+        await case.commit(story=story, **_GOES_ON)
         await refuse(case, record, refusal)
         return None
     await case.commit(moved(record, StepPhase.APPROVED, Reason.APPROVED, answer.message, case.now), story=story,
-                      phase=RunPhase.RUNNING)
+                      **_GOES_ON)
     return None
 
 

@@ -122,7 +122,8 @@ where id = %(id)s and epoch = %(epoch)s
 returning id;
 
 -- name: save
--- Writes what happened in a run, its steps and its story, for the newest holder only; the end of the run frees its targets.
+-- Writes what happened in a run, its steps and its story, for the newest holder only. Its end frees its targets, and so
+-- does waiting for a person: a waiting run holds nothing, and the gates are judged again after the answer.
 with fenced as (
     update run set
         version    = version + 1,
@@ -135,7 +136,7 @@ with fenced as (
         ended_at   = case when c.patch ? 'ended_at' then (c.patch->>'ended_at')::timestamptz else ended_at end
     from (select %(patch)s::jsonb as patch) c
     where run.id = %(id)s and run.epoch = %(epoch)s
-    returning run.id, run.terminal
+    returning run.id, run.terminal or run.phase = 'WaitingForApproval' as lets_go
 ), steps as (
     insert into step (run_id, name, ordinal, phase, reason, message, attempts, started_at, ended_at, data)
     select f.id, s.name,
@@ -154,7 +155,7 @@ with fenced as (
     order by l.n
     on conflict do nothing
 ), freed as (
-    delete from target_lock where run_id in (select id from fenced where terminal)
+    delete from target_lock where run_id in (select id from fenced where lets_go)
 )
 select id from fenced;
 
@@ -238,6 +239,12 @@ from intent i join run r on r.id = i.run_id left join step s on s.run_id = i.run
 where i.target_key = %(target_key)s and i.created_at >= %(since)s and i.state in ('Intent', 'Applied', 'Failed')
     and (%(except_run)s::uuid is null or i.run_id <> %(except_run)s::uuid)
 order by i.created_at desc, i.action_id;
+
+-- name: actions_of_agent
+-- How many changes runs under that Agent made since then; what was refused or found already so does not count.
+select count(*) as actions from intent i join run r on r.id = i.run_id
+where r.agent->>'namespace' = %(namespace)s and r.agent->>'name' = %(name)s and i.created_at >= %(since)s
+    and i.state in ('Intent', 'Applied');
 
 -- name: workflow_stats
 -- Counts of a Workflow's runs, its newest run and its newest success.

@@ -171,7 +171,7 @@ class MemoryRuns:
             clean = StoryLine(line.at, *(codec.clean_text(text) for text in (line.kind, line.reason, line.message)))
             if clean not in row.story:
                 row.story.append(clean)
-        if row.run.phase.terminal:
+        if row.run.phase.terminal or row.run.phase is RunPhase.WAITING:
             self._locks = {key: holder for key, holder in self._locks.items() if holder != run_id}
 
     async def wake(self, run_id: str, now: datetime) -> None:
@@ -256,6 +256,14 @@ class MemoryStore(MemorySignals, MemoryRuns):
             if key == codec.bounded(target_key) and at >= since and not nothing_done:
                 row = self._rows[intent.run_id]
                 found.append(PastAction(at, row.workflow_key, intent.plan.action, key, _outcome(intent, row.run)))
+        return found
+
+    async def actions_of_agent(self, namespace: str, name: str, since: datetime) -> int:
+        found = 0
+        for intent, at in self._intents.values():
+            agent = self._rows[intent.run_id].run.agent
+            if at >= since and intent.state in (IntentState.INTENT, IntentState.APPLIED):
+                found += (agent.get("namespace"), agent.get("name")) == (namespace, name)
         return found
 
     async def workflow_stats(self, workflow_key: str) -> Stats:
