@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from akeso.decide import rules
-from akeso.decide.selector import selects
+from akeso.model.selectors import selects
 from akeso.errors import Refused
 from akeso.model.api.agent import AgentSpec
 from akeso.model.api.workflow import ClusterWorkflowSpec, WorkflowSpec

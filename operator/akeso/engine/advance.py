@@ -64,7 +64,8 @@ def next_move(run: Run, spec: WorkflowSpec, now: datetime) -> Move:
     if left:
         overdue = deadline_of(run, spec)
         if overdue and now >= overdue:
-            return Move(Do.SKIP, left[0].name, Reason.DEADLINE_EXCEEDED, "activeDeadlineSeconds of the Workflow is over")
+            return Move(
+                Do.SKIP, left[0].name, Reason.DEADLINE_EXCEEDED, "activeDeadlineSeconds of the Workflow is over")
         return _for_step(run, left[0], run.step(left[0].name))
     for step in in_order(spec.finally_):
         if not run.step(step.name).phase.terminal:
@@ -84,10 +85,7 @@ def _for_step(run: Run, step: Step, record: StepRecord) -> Move:
 
 
 def _blocked_by(run: Run, step: Step) -> str:
-    for name in step.depends_on or ():
-        if run.step(name).phase not in (StepPhase.SUCCEEDED,):
-            return name
-    return ""
+    return next((n for n in step.depends_on if run.step(n).phase is not StepPhase.SUCCEEDED), "")
 
 
 def _in_flight(record: StepRecord) -> bool:
@@ -96,10 +94,7 @@ def _in_flight(record: StepRecord) -> bool:
 
 def _over(run: Run, spec: WorkflowSpec) -> bool:
     """True where a step ended badly and its `onError` does not say Continue."""
-    for step in spec.steps:
-        if run.step(step.name).phase in BAD_ENDS and step.on_error != "Continue":
-            return True
-    return False
+    return any(run.step(s.name).phase in BAD_ENDS and s.on_error != "Continue" for s in spec.steps)
 
 
 def deadline_of(run: Run, spec: WorkflowSpec) -> datetime | None:
@@ -138,7 +133,8 @@ def summary(run: Run, spec: WorkflowSpec) -> tuple[RunPhase, str, str]:
         return RunPhase.SUCCEEDED, last.reason or Reason.SUCCEEDED, last.message
     if any(s.action for s in spec.steps):
         why = "; ".join(f"{r.name}: {r.message}" for r in records.values() if r.phase is StepPhase.SKIPPED)
-        return RunPhase.ESCALATED, Reason.ESCALATED, f"no remedy of this Workflow fits the facts ({why}). Next: a person must look"
+        message = f"no remedy of this Workflow fits the facts ({why}). Next: a person must look"
+        return RunPhase.ESCALATED, Reason.ESCALATED, message
     return RunPhase.SUCCEEDED, Reason.SUCCEEDED, "all steps done"
 
 

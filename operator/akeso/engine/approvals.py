@@ -5,6 +5,7 @@ ValidatingAdmissionPolicy in manifests/base, which also makes sure that `decided
 """
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -40,6 +41,7 @@ async def request(case: Case, record: StepRecord, plan: Plan, expires: datetime)
     uid = await case.services.projector.ensure(case.run.id)
     name, target = approval_name(case, record.name, plan), plan.change.target
     undo = {Reversibility.EXACT: "exactly, from the before-image", Reversibility.COMPENSABLE: "by an inverse action"}
+    summary = f"{plan.change.summary}. Why: {record.message}. Undo: {undo.get(plan.reversibility, 'not possible')}"
     body = {
         "apiVersion": API_VERSION, "kind": "Approval",
         "metadata": {"name": name, "namespace": case.run.namespace, "ownerReferences": [{
@@ -47,16 +49,14 @@ async def request(case: Case, record: StepRecord, plan: Plan, expires: datetime)
             "controller": True, "blockOwnerDeletion": True}]},
         "spec": {
             "runRef": {"name": case.run.name}, "step": record.name, "planHash": plan.hash,
-            "summary": f"{plan.change.summary}. Why: {record.message}. Undo: {undo.get(plan.reversibility, 'not possible')}"[:4096],
+            "summary": summary[:4096],
             "expirationTime": format_time(expires),
             "target": {"group": target.kind.group, "kind": target.kind.kind, "namespace": target.namespace,
                        "name": target.name, "uid": plan.uid, "generation": plan.generation},
             "diff": plan.diff[:16384]},
     }
-    try:
+    with suppress(Conflict):  # it is there already: a crash came between creating it and remembering it
         await case.services.cluster.create(APPROVAL.resource, case.run.namespace, body)
-    except Conflict:
-        pass  # it is there already: a crash came between creating it and remembering it
     return name
 
 
@@ -70,7 +70,8 @@ async def answer(case: Case, record: StepRecord, plan: Plan) -> PersonsAnswer | 
     if spec.decision is None:
         return None
     if spec.plan_hash != plan.hash:
-        return PersonsAnswer(False, f"Approval {name} is for another plan ({(spec.plan_hash or 'none')[:8]}, not {plan.hash[:8]})")
+        theirs = (spec.plan_hash or "none")[:8]
+        return PersonsAnswer(False, f"Approval {name} is for another plan ({theirs}, not {plan.hash[:8]})")
     if spec.decision == "Approved" and spec.expiration_time and case.now >= spec.expiration_time:
         return PersonsAnswer(False, f"approved by {spec.decided_by}, but after it had lapsed")
     comment = f": {spec.comment}" if spec.comment else ""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -69,7 +70,8 @@ class Catalogue:
             changed = old is None or dig(old.raw, "metadata", "generation") != meta.get("generation") \
                 or dig(old.raw, "metadata", "uid") != meta.get("uid")
             if old is not None and not changed:
-                old.raw = obj  # only its status moved, most often by our own hand
+                old.raw = obj  # only its status moved, by our own hand or by another replica's
+                self._index(kind, obj)
                 return
             self._entries[key] = _Entry(obj, self.services.clock())
             self._index(kind, obj)
@@ -108,10 +110,8 @@ class Catalogue:
             for key, entry in due:
                 entry.check_at = now + RECHECK_READY
                 await self._reconcile_safely(key, entry)
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), 1.0 if due else 5.0)
-            except TimeoutError:
-                pass
 
     async def _reconcile_safely(self, key: tuple[str, str, str], entry: _Entry) -> None:
         try:
@@ -119,7 +119,7 @@ class Catalogue:
         except AkesoError as error:
             entry.check_at = self.services.clock() + RECHECK_BROKEN
             self.services.log.warning(f"{'/'.join(key)}: {error}")
-        except Exception:  # noqa: BLE001 edge of the loop: one hostile object must not stop the others
+        except Exception:  # edge of the loop: one hostile object must not stop the others
             entry.check_at = self.services.clock() + RECHECK_READY
             self.services.log.exception(f"{'/'.join(key)}: could not be reconciled")
 
@@ -130,7 +130,8 @@ class Catalogue:
         try:
             resource = parse(kind, entry.raw)
         except InvalidObject as error:
-            problems, extra = [Problem(Reason.INVALID_SPEC, str(error))], {}
+            problems: Sequence[Problem] = [Problem(Reason.INVALID_SPEC, str(error))]
+            extra: Mapping[str, Any] = {}
         else:
             problems, extra = await self._look(resource)
         if problems:
@@ -160,15 +161,16 @@ class Catalogue:
 
     def _agent_problems(self, resource: Resource[Any]) -> list[Problem]:
         return [
-            Problem(Reason.ENDPOINT_NOT_FOUND, f"ModelEndpoint {ref.name} does not exist; next: kubectl apply a ModelEndpoint "
-                    f"named {ref.name} in namespace {resource.namespace}")
+            Problem(Reason.ENDPOINT_NOT_FOUND, f"ModelEndpoint {ref.name} does not exist. Next: kubectl apply a "
+                    f"ModelEndpoint named {ref.name} in namespace {resource.namespace}")
             for ref in resource.spec.model_endpoint_refs
             if self.services.definitions.get("ModelEndpoint", resource.namespace, ref.name) is None]
 
     def _agent_numbers(self, resource: Resource[Any]) -> Mapping[str, Any]:
         states = self.services.breakers.snapshot()
-        of = [states.get(f"model/{resource.namespace}/{ref.name}", "closed") for ref in resource.spec.model_endpoint_refs]
-        usable = [ref.name for ref, state in zip(resource.spec.model_endpoint_refs, of, strict=True) if state != "open"]
+        refs = resource.spec.model_endpoint_refs
+        of = [states.get(f"model/{resource.namespace}/{ref.name}", "closed") for ref in refs]
+        usable = [ref.name for ref, state in zip(refs, of, strict=True) if state != "open"]
         body: dict[str, Any] = {"circuit": "Closed" if "open" not in of else "Open"}
         if usable:
             body["activeModel"] = usable[0]
@@ -177,9 +179,11 @@ class Catalogue:
     async def _endpoint(self, resource: Resource[Any]) -> tuple[Sequence[Problem], Mapping[str, Any]]:
         """Is it there, does it keep the schema, how fast is it? Never asked more often than the recheck periods."""
         try:
-            found = await (await self.services.models.endpoint(resource)).probe()  # type: ignore[attr-defined]
+            found = await (await self.services.models.endpoint(resource)).probe()
         except AkesoError as error:
             return [Problem(Reason.MODEL_UNAVAILABLE, str(error))], {}
+        if not found.answers:
+            return [Problem(Reason.MODEL_UNAVAILABLE, found.message)], {}
         return [], {"latencyMilliseconds": found.latency_milliseconds, "features": sorted(found.features)}
 
     async def _write(
@@ -203,7 +207,8 @@ class Catalogue:
 
 
 def _conditions(
-    kind: CustomKind[Any], old: Sequence[Mapping[str, Any]], problems: Sequence[Problem], generation: int, now: datetime,
+    kind: CustomKind[Any], old: Sequence[Mapping[str, Any]], problems: Sequence[Problem], generation: int,
+    now: datetime,
 ) -> list[Mapping[str, Any]]:
     """Ready, Reconciling, Stalled as kstatus reads them, and the aspects of a Workflow."""
     reason = problems[0].reason if problems else Reason.READY

@@ -127,7 +127,8 @@ async def notify(case: Case, name: str) -> Wait | None:
     record, step = case.run.step(name), case.step(name)
     assert step.notify is not None  # noqa: S101 only called for notify steps
     try:
-        text = render_text(step.notify.message or case.run.message or "Akeso: {{ run.name }}", {
+        text = render_text(step.notify.message or "{{ run.name }}: {{ message }}", {
+            "message": case.run.message,  # a value, never a template: texts of strangers are in it
             "run": {"name": case.run.name, "namespace": case.run.namespace, "phase": str(case.run.phase)},
             "target": str(case.run.target or ""),
             "steps": {s.name: {"phase": str(s.phase), "message": s.message} for s in case.run.steps}})

@@ -12,6 +12,9 @@ from akeso.model.run import StepPhase, StepRecord
 from akeso.model.verdict import Answer, Verdict
 
 
+_UNSURE = {"Skip": StepPhase.SKIPPED, "Proceed": StepPhase.READY, "Fail": StepPhase.FAILED}
+
+
 async def decide(case: Case, name: str) -> Wait | None:
     """yes -> Ready; no -> Skipped; unsure -> as the question's onUncertain says (Escalate when left out)."""
     step, record = case.step(name), case.run.step(name)
@@ -65,16 +68,16 @@ def _outcome(verdict: Verdict, uncertain: str) -> tuple[StepPhase, str, str]:
     if verdict.answer is Answer.NO:
         reason = verdict.reason if verdict.reason == Reason.CONTRADICTED else Reason.CONDITION_FALSE
         return StepPhase.SKIPPED, reason, verdict.message
-    phase = {"Skip": StepPhase.SKIPPED, "Proceed": StepPhase.READY, "Fail": StepPhase.FAILED}.get(uncertain, StepPhase.ESCALATED)
-    return phase, verdict.reason, verdict.message
+    return _UNSURE.get(uncertain, StepPhase.ESCALATED), verdict.reason, verdict.message
 
 
 def variables(case: Case, target: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What a CEL expression sees: alert, facts, target, steps, params. An absent fact is an error there: unsure."""
     snapshot = case.snapshot
     alert = snapshot.alert if snapshot else None
+    said = {"name": alert.name, "labels": dict(alert.labels), "annotations": dict(alert.annotations)} if alert else {}
     return {
-        "alert": {"name": alert.name, "labels": dict(alert.labels), "annotations": dict(alert.annotations)} if alert else {},
+        "alert": said,
         "facts": {f.name: list(f.value) if isinstance(f.value, tuple) else f.value for f in case.facts.values()},
         "target": dict(target or (snapshot.target_object if snapshot else None) or {}),
         "steps": {s.name: {"phase": str(s.phase), "reason": s.reason} for s in case.run.steps},

@@ -5,7 +5,7 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 from akeso.decide.ask import FallbackChain
-from akeso.decide.providers.build import build
+from akeso.decide.providers.build import Provider, build
 from akeso.errors import AkesoError, GiveUp, ModelAway
 from akeso.model.api.agent import AgentSpec
 from akeso.model.api.common import SecretKeyRef
@@ -30,7 +30,7 @@ class Models:
         self._definitions = definitions
         self._cluster = cluster
         self._breakers = breakers
-        self._built: dict[str, tuple[int, Ask]] = {}
+        self._built: dict[str, tuple[int, tuple[str, ...], Provider]] = {}
 
     async def chain(self, namespace: str, agent: AgentSpec | None) -> FallbackChain:
         """Agent's endpoints in order of preference. One that cannot be built counts as away: the next is asked."""
@@ -46,15 +46,17 @@ class Models:
             endpoints = [("rules", build(RULES, None, None))]
         return FallbackChain(endpoints, lambda name: self._breakers.guard(f"model/{namespace}/{name}"))
 
-    async def endpoint(self, resource: Resource[ModelEndpointSpec]) -> Ask:
+    async def endpoint(self, resource: Resource[ModelEndpointSpec]) -> Provider:
         """Raises GiveUp where its provider is not supported or its Secret cannot be read."""
         known = self._built.get(resource.key)
-        if known and known[0] == resource.generation:
-            return known[1]
+        features = tuple(dig(resource.status, "features", default=()))  # what the last probe found to work
+        if known and known[:2] == (resource.generation, features):
+            return known[2]
         spec = resource.spec
         credential = await self._secret(resource.namespace, spec.credentials_secret_ref)
-        ask = build(spec, credential, await self._secret(resource.namespace, spec.ca_secret_ref))
-        self._built[resource.key] = (resource.generation, ask)
+        ask = build(spec, credential, await self._secret(resource.namespace, spec.ca_secret_ref),
+                    features)
+        self._built[resource.key] = (resource.generation, features, ask)
         return ask
 
     async def _secret(self, namespace: str, ref: SecretKeyRef | None) -> str | None:

@@ -72,6 +72,7 @@ class StatusProjector:
             await self.drain()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), max(0.0, sweep_at - loop.time()))
+                await asyncio.sleep(_GATHER_SECONDS)
 
     async def drain(self) -> None:
         """Draw what is due now."""

@@ -50,14 +50,15 @@ def _step(services: Services, step: Step) -> Iterator[Problem]:
     for part, value in (("approval", step.approval), ("wait", step.wait), ("workflowRef", step.workflow_ref),
                         ("retry", step.retry), ("verify.promql", step.verify.promql if step.verify else None)):
         if value is not None:
-            yield Problem(Reason.UNSUPPORTED, f"step `{step.name}`: `{part}` is not supported by this version of Akeso. "
-                          "Next: use `action`, `notify` or `verify` with `cel` or `alertResolved`"
+            yield Problem(Reason.UNSUPPORTED,
+                          f"step `{step.name}`: `{part}` is not supported by this version of Akeso. Next: use `action`, `notify` or `verify` with `cel` or `alertResolved`"
                           + ("; an Agent with autonomy Approve asks before each action" if part == "approval" else ""))
     for where, expression in (("condition", step.condition and step.condition.cel),
                               ("verify", step.verify and step.verify.cel)):
         problem = services.conditions.check(expression) if expression else None
         if problem:
-            yield Problem(Reason.CONDITION_INVALID, f"step `{step.name}`: `{where}.cel`: {problem}")
+            yield Problem(Reason.CONDITION_INVALID,
+                          f"step `{step.name}`: `{where}.cel`: {problem}. Next: correct the expression")
     if step.action is not None:
         yield from _action(services, step)
 
@@ -69,7 +70,8 @@ def _action(services: Services, step: Step) -> Iterator[Problem]:
         close = difflib.get_close_matches(step.action.name, names, 3)
         hint = f"did you mean {' or '.join(close)}? " if close else ""
         yield Problem(Reason.UNKNOWN_ACTION,
-                      f"step `{step.name}`: no action `{step.action.name}` is registered. Next: {hint}list them with akeso actions")
+                      f"step `{step.name}`: no action `{step.action.name}` is registered. Next: {hint}"
+                      "list them with akeso actions")
         return
     target = step.action.target
     if target and "{{" in f"{target.kind}{target.name}{target.namespace}":
@@ -79,7 +81,8 @@ def _action(services: Services, step: Step) -> Iterator[Problem]:
         services.registry[step.action.name].params.model_validate(step.action.with_)
     except ValidationError as error:
         said = "; ".join(f"with.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        yield Problem(Reason.INVALID_SPEC, f"step `{step.name}`: arguments of {step.action.name}: {said}")
+        yield Problem(Reason.INVALID_SPEC, f"step `{step.name}`: arguments of {step.action.name}: {said}. "
+                      "Next: correct `action.with`; akeso actions -o json lists the parameters")
 
 
 def _triggers(services: Services, resource: Resource[WorkflowSpec]) -> Iterator[Problem]:
@@ -89,7 +92,7 @@ def _triggers(services: Services, resource: Resource[WorkflowSpec]) -> Iterator[
     for trigger in resource.spec.triggers:
         if trigger.alert is None:
             yield Problem(Reason.UNSUPPORTED, f"trigger `{trigger.name}`: only `alert` triggers are supported by this "
-                          "version of Akeso", "TriggersAccepted")
+                          "version of Akeso. Next: use an `alert` trigger", "TriggersAccepted")
 
 
 def _agent(services: Services, resource: Resource[WorkflowSpec]) -> Iterator[Problem]:
@@ -99,13 +102,14 @@ def _agent(services: Services, resource: Resource[WorkflowSpec]) -> Iterator[Pro
     namespace = getattr(spec.agent_ref, "namespace", resource.namespace)
     agent = services.definitions.get("Agent", namespace, spec.agent_ref.name)
     if agent is None:
-        yield Problem(Reason.AGENT_NOT_FOUND, f"agent {spec.agent_ref.name} does not exist in namespace {namespace}; "
-                      f"next: kubectl apply an Agent named {spec.agent_ref.name}", "AgentReady")
+        yield Problem(Reason.AGENT_NOT_FOUND, f"agent {spec.agent_ref.name} does not exist in namespace {namespace}. "
+                      f"Next: kubectl apply an Agent named {spec.agent_ref.name}", "AgentReady")
         return
     for ref in agent.spec.model_endpoint_refs:
         if services.definitions.get("ModelEndpoint", namespace, ref.name) is None:
-            yield Problem(Reason.ENDPOINT_NOT_FOUND, f"agent {agent.name} names ModelEndpoint {ref.name}, which does not "
-                          f"exist in namespace {namespace}; next: kubectl apply it, or take it out of the Agent", "AgentReady")
+            yield Problem(
+                Reason.ENDPOINT_NOT_FOUND, f"agent {agent.name} names ModelEndpoint {ref.name}, which does not exist in "
+                f"namespace {namespace}. Next: kubectl apply it, or take it out of the Agent", "AgentReady")
 
 
 async def _permissions(services: Services, resource: Resource[WorkflowSpec]) -> Sequence[Problem]:
@@ -118,9 +122,13 @@ async def _permissions(services: Services, resource: Resource[WorkflowSpec]) -> 
     if isinstance(spec, ClusterWorkflowSpec):
         home = spec.agent_ref.namespace if spec.agent_ref else ""
     if not spec.service_account_name or not home:
-        return [Problem(Reason.NO_SERVICE_ACCOUNT, "`serviceAccountName` must be set: every write is made as that account"
-                        + ("" if home else ", in the namespace of `agentRef`"), "PermissionsGranted")]
-    fix = f"akeso rbac --service-account {spec.service_account_name} -n {home} " + " ".join(sorted({a.name for a in writing}))
+        return [Problem(
+            Reason.NO_SERVICE_ACCOUNT, "`serviceAccountName` must be set: every write is made as that account"
+            + ("" if home else ", in the namespace of `agentRef`") + ". Next: name one, and give it what akeso rbac "
+            "prints", "PermissionsGranted")]
+    names = " ".join(sorted({a.name for a in writing}))
+    wide = " --cluster-wide" if isinstance(spec, ClusterWorkflowSpec) else ""
+    fix = f"akeso rbac --service-account {spec.service_account_name} -n {home}{wide} {names} | kubectl apply -f -"
     allowed, _ = await services.cluster.can_i_self(
         "impersonate", "", "serviceaccounts", "", home, spec.service_account_name)
     missing = [] if allowed else [f"the operator may not impersonate ServiceAccount {home}/{spec.service_account_name}"]
@@ -130,7 +138,7 @@ async def _permissions(services: Services, resource: Resource[WorkflowSpec]) -> 
         missing += await _lacks(services, user, rule, where)
     if not missing:
         return []
-    return [Problem(Reason.PERMISSION_MISSING, f"{'; '.join(missing)}. Next: {fix} | kubectl apply -f -", "PermissionsGranted")]
+    return [Problem(Reason.PERMISSION_MISSING, f"{'; '.join(missing)}. Next: {fix}", "PermissionsGranted")]
 
 
 async def _lacks(services: Services, user: str, rule: Rule, namespace: str) -> list[str]:
@@ -139,7 +147,7 @@ async def _lacks(services: Services, user: str, rule: Rule, namespace: str) -> l
     for verb in rule.verbs:
         ok, _ = await services.cluster.can_i(user, verb, rule.group, resource, subresource, namespace, "")
         if not ok:
-            lacking.append(f"{user} may not {verb} {rule.resource}" + (f" in {namespace}" if namespace else " in every namespace"))
+            lacking.append(f"{user} may not {verb} {rule.resource} in {namespace or 'every namespace'}")
     return lacking
 
 

@@ -54,6 +54,9 @@ class _NothingKept:
         held = await self._inner.target_holder(target_key) if self._inner else None
         return str(held) if held else None
 
+    async def actions_of_agent(self, *_: Any) -> int:
+        return 0
+
     async def past_actions(self, target_key: str, since: datetime, **_: Any) -> list[PastAction]:
         return await self._inner.past_actions(target_key, since) if self._inner else []
 
@@ -75,8 +78,8 @@ async def simulate(services: Services, alert: Alert) -> list[Finding]:
     """One list of findings over all Workflows that match, highest priority first."""
     matched = match(alert, services.definitions)
     if not matched:
-        return [Finding("alert", f"{alert.name}: no Workflow matches {dict(alert.labels)}. Next: kubectl get akwf -A, and "
-                        "compare `triggers[].alert.matchers` with these labels", ok=False)]
+        return [Finding("alert", f"{alert.name}: no Workflow matches {dict(alert.labels)}. Next: kubectl get akwf -A, "
+                        "and compare `triggers[].alert.matchers` with these labels", ok=False)]
     findings: list[Finding] = []
     for one in matched:
         resource = one.workflow

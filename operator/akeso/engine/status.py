@@ -25,9 +25,9 @@ def status_of(
     reason = run.reason or Reason.RECONCILING
     message = run.message or f"{run.phase}: {story[-1].message if story else 'waiting for a worker'}"
     wanted: list[tuple[str, ConditionStatus, str, str]] = [
-              ("Succeeded", outcome, reason, message),
-              ("Reconciling", "False" if run.phase.terminal else "True", reason, message),
-              ("Stalled", "True" if outcome == "False" else "False", reason, message)]
+        ("Succeeded", outcome, reason, message),
+        ("Reconciling", "False" if run.phase.terminal else "True", reason, message),
+        ("Stalled", "True" if outcome == "False" else "False", reason, message)]
     if outcome == "True":
         wanted.append(("Ready", "True", reason, message))  # kstatus, Argo CD and helm --wait look at Ready
     wanted += _verified(run)
@@ -36,7 +36,8 @@ def status_of(
         kept = set_condition(kept, type_, status, why, text, generation=generation, now=now)
     end = run.ended_at or now
     body: dict[str, Any] = {
-        "observedGeneration": generation, "conditions": kept, "phase": str(run.phase), "progress": f"{done}/{len(run.steps)}",
+        "observedGeneration": generation, "conditions": kept, "phase": str(run.phase),
+        "progress": f"{done}/{len(run.steps)}",
         "workflowGeneration": run.workflow.get("generation", 0), "duration": _duration(run.started_at, end),
         "steps": [_step_status(s) for s in run.steps],
         "story": [{"at": _precise(line.at), "kind": line.kind, "reason": line.reason, "message": line.message[:1024]}
@@ -67,8 +68,9 @@ def _verified(run: Run) -> list[tuple[str, ConditionStatus, str, str]]:
 
 
 def _step_status(step: StepRecord) -> dict[str, Any]:
-    body: dict[str, Any] = {"name": step.name, "phase": str(step.phase), "reason": step.reason[:128], "message": step.message[:2048],
-            "attempts": step.attempts}
+    body: dict[str, Any] = {
+        "name": step.name, "phase": str(step.phase), "reason": step.reason[:128], "message": step.message[:2048],
+        "attempts": step.attempts}
     if step.started_at:
         body["startTime"] = format_time(step.started_at)
     if step.ended_at:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from akeso import failpoints
 from akeso.engine.advance import due
@@ -38,7 +38,8 @@ async def verify(case: Case, name: str) -> Wait | None:
             late = "" if found.health is Health.UNHEALTHY else "not healthy before the deadline: "
             await _did_not_help(case, record, f"{late}{found.message}")
             return None
-        record = moved(record, StepPhase.VERIFYING, Reason.VERIFIED, found.message, case.now, healthyAt=case.now.isoformat())
+        record = moved(
+            record, StepPhase.VERIFYING, Reason.VERIFIED, found.message, case.now, healthyAt=case.now.isoformat())
         await case.commit(record, story=[("verification", Reason.VERIFIED, f"{name}: {found.message}")])
     return await _alert_second(case, record)
 
@@ -145,7 +146,8 @@ async def _check_failed(case: Case, name: str, problem: str) -> None:
     phase = StepPhase.FAILED if on_failure == "Fail" else StepPhase.ESCALATED
     changed = [moved(record, phase, Reason.STILL_UNHEALTHY, problem, case.now)]
     if on_failure == "Rollback":
-        changed += [moved(r, StepPhase.UNDOING, Reason.STILL_UNHEALTHY, problem, case.now) for r in _undo_candidates(case)]
+        changed += [
+            moved(r, StepPhase.UNDOING, Reason.STILL_UNHEALTHY, problem, case.now) for r in _undo_candidates(case)]
     await case.commit(*changed, story=[("verification", Reason.STILL_UNHEALTHY, f"{name}: {problem}")])
 
 
@@ -153,5 +155,5 @@ def _undo_candidates(case: Case) -> list[StepRecord]:
     """Succeeded action steps that can be undone, newest first."""
     actions = {s.name for s in case.spec.steps if s.action}
     done = [r for r in case.run.steps if r.name in actions and r.phase is StepPhase.SUCCEEDED and "plan" in r.data]
-    return [r for r in sorted(done, key=lambda r: r.ended_at or datetime.min.replace(tzinfo=case.now.tzinfo), reverse=True)
-            if undoable(plan_of(r))]
+    done.sort(key=lambda r: r.ended_at or case.now, reverse=True)
+    return [r for r in done if undoable(plan_of(r))]

@@ -82,7 +82,8 @@ async def cluster_services(
     async with contextlib.AsyncExitStack() as stack:
         connection: Connection = await stack.enter_async_context(await connect(settings))
         cluster = Cluster(connection)
-        definitions, breakers = Definitions(), Breakers(settings.breaker_failures, settings.breaker_reset_seconds, clock)
+        definitions = Definitions()
+        breakers = Breakers(settings.breaker_failures, settings.breaker_reset_seconds, clock)
         http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, follow_redirects=False))
         series = PrometheusReader(settings.prometheus_url, client=http) if settings.prometheus_url else None
         channels = Channels.from_file(settings.channels_file, http)

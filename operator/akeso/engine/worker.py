@@ -70,7 +70,9 @@ class Worker:
         now, settings = self.services.clock(), self.services.settings
         free = settings.workers - len(self._tasks)
         async with self.services.guard("database"):
-            await self.services.store.beat(self.holder, now)  # with full hands too: the runs of a silent one are taken
+            if now - self._beaten >= _BEAT_EVERY:
+                await self.services.store.beat(self.holder, now)  # with full hands too: a silent one's runs are taken
+                self._beaten = now
             if free <= 0:
                 return 0
             runs = await self.services.store.claim(

@@ -12,7 +12,7 @@ from akeso.model.api.agent import AgentSpec
 from akeso.model.api.endpoint import ModelEndpointSpec
 from akeso.model.api.kinds import Resource
 from akeso.model.api.trigger import Trigger
-from akeso.model.api.workflow import LabelSelector, WorkflowSpec
+from akeso.model.api.workflow import WorkflowSpec
 from akeso.model.conditions import condition
 from akeso.model.objects import dig
 
@@ -133,18 +133,3 @@ class Definitions:
                 continue
             names = alertnames(matchers) or (_ANY,)
             yield Watched(resource, trigger, matches, tuple((resource.namespace, name) for name in names))
-
-
-def selected(selector: LabelSelector, labels: Mapping[str, str]) -> bool:
-    """A metav1.LabelSelector over labels. An empty one selects everything."""
-    if any(labels.get(key) != value for key, value in selector.match_labels.items()):
-        return False
-    for one in selector.match_expressions:
-        there = labels.get(one.key)
-        holds = {
-            "In": there in one.values, "NotIn": there not in one.values,
-            "Exists": there is not None, "DoesNotExist": there is None,
-        }
-        if not holds[one.operator]:
-            return False
-    return True

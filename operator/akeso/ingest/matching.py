@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from akeso.ingest.definitions import Definitions, Watched, selected
+from akeso.ingest.definitions import Definitions, Watched
 from akeso.model.alert import Alert
 from akeso.model.api.kinds import Resource
 from akeso.model.api.trigger import Trigger
+from akeso.model.selectors import selects
 
 EXPLAINED: Final = 10
 __all__ = ["Definitions", "Judged", "Matched", "judge", "match", "why_nothing"]
@@ -93,7 +94,7 @@ def _outside(resource: Resource[Any], alert: Alert, definitions: Definitions) ->
     labels = definitions.namespace(name)
     if labels is None:
         return f"its namespaceSelector chooses, and namespace {name[:63]!r} of the alert is not known"
-    return "" if selected(selector, labels) else f"its namespaceSelector does not choose {name[:63]!r}"
+    return "" if selects(selector, labels) else f"its namespaceSelector does not choose {name[:63]!r}"
 
 
 def _agent(resource: Resource[Any], definitions: Definitions) -> Resource[Any] | None:

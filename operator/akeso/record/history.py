@@ -52,6 +52,11 @@ class History:
             "target_key": codec.bounded(target_key), "since": since, "except_run": except_run})
         return [codec.past_action_from(row) for row in rows]
 
+    async def actions_of_agent(self, namespace: str, name: str, since: datetime) -> int:
+        """Changes that runs under this Agent made since then."""
+        rows = await self._db.rows("actions_of_agent", {"namespace": namespace, "name": name, "since": since})
+        return int(rows[0]["actions"])
+
     async def workflow_stats(self, workflow_key: str) -> Stats:
         row = (await self._db.rows("workflow_stats", {"workflow_key": codec.bounded(workflow_key)}))[0]
         last = LastRun(row["last_name"], RunPhase(row["last_phase"]), row["last_start"]) if row["last_name"] else None
