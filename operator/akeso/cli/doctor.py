@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import httpx
 import typer
@@ -100,7 +101,7 @@ async def agents(p: Patient) -> Finding:
     return await _all_ready(p, "agents", (AGENT, MODEL_ENDPOINT), "kubectl apply -f manifests/examples/")
 
 
-async def _all_ready(p: Patient, check: str, kinds: Sequence[CustomKind[object]], when_none: str) -> Finding:  # type: ignore[type-var]
+async def _all_ready(p: Patient, check: str, kinds: Sequence[CustomKind[Any]], when_none: str) -> Finding:
     found: list[Object] = [o for k in kinds for o in await p.api.list(k.resource)]
     for obj in found:
         ready = condition(dig(obj, "status", "conditions", default=[]), "Ready")
