@@ -1,6 +1,7 @@
 """The commands and their options. Each body is a few lines; what it needs is imported when it runs."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,10 +26,12 @@ def run(
     kubeconfig: Kubeconfig = "",
 ) -> None:
     """Run the operator. Every setting is also an AKESO_ environment variable."""
+    import uvloop  # its TLS and sockets take half the CPU of asyncio's
+
     from akeso.cli.operator import run_operator
     host, _, port = listen.rpartition(":")
     _sync(run_operator, database_url=database_url or None, kubeconfig=kubeconfig or None,
-          listen_host=host or None, listen_port=int(port) if port else None)
+          listen_host=host or None, listen_port=int(port) if port else None, loop=uvloop.new_event_loop)
 
 
 @app.command("get")
@@ -122,9 +125,10 @@ def eval_(
     _plain(evaluate, directory, output)
 
 
-def _sync(command: Any, /, *args: Any, **options: Any) -> None:
+def _sync(command: Any, /, *args: Any, loop: Callable[[], Any] | None = None, **options: Any) -> None:
     import asyncio
-    _plain(lambda: asyncio.run(command(*args, **options)))
+    with asyncio.Runner(loop_factory=loop) as runner:
+        _plain(lambda: runner.run(command(*args, **options)))
 
 
 def _plain(command: Any, /, *args: Any, **options: Any) -> None:

@@ -2,12 +2,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from akeso import failpoints
 from akeso.engine import begin, effects, finish, judge, planning, verify
-from akeso.engine.advance import Do, Move, next_move
+from akeso.engine.advance import Do, Move, deadline_of, next_move
 from akeso.engine.case import Case, Wait
 from akeso.engine.services import Services
 from akeso.errors import AkesoError, DatabaseAway, GiveUp, OutcomeUnknown, Refused, Superseded, TryLater
@@ -29,7 +31,7 @@ _MOVES: dict[Do, Callable[[Case, Move], Awaitable[Wait | None]]] = {
     Do.FINISH: lambda case, move: finish.finish(case),
 }
 _UNEXPECTED_PAUSE = 30.0  # seconds before a run that hit a bug is tried again
-_BUG_RETRIES = 20         # epochs after which such a run is given up and a person is told
+_BUG_RETRIES = 20         # tries of this process after which such a run is given up and a person is told
 _BEAT_EVERY = timedelta(seconds=1)  # silence is judged in many seconds; a commit before each claim only delays it
 _MAX_MOVES = 500          # of one pass: far more than 72 steps can need
 
@@ -61,10 +63,8 @@ class Worker:
                 claimed = 0
             if claimed and len(self._tasks) < settings.workers:
                 continue
-            try:
+            with suppress(TimeoutError):  # the sweep: due times pass without anybody waking us
                 await asyncio.wait_for(self._woken.wait(), settings.worker_poll_seconds)
-            except TimeoutError:
-                pass  # the sweep: due times pass without anybody waking us
 
     async def _claim(self) -> int:
         now, settings = self.services.clock(), self.services.settings
@@ -119,11 +119,14 @@ class Worker:
             case = Case.of(self.services, run)
             for _ in range(_MAX_MOVES):
                 if case.run.phase.terminal:
+                    self._bugs.pop(run.id, None)
                     return None
+                if self._stopping:
+                    return case.now  # between two moves nothing is lost: another replica goes on at once
                 move = next_move(case.run, case.spec, case.now)
                 wait = await _MOVES[move.do](case, move)
                 if wait is not None:
-                    return wait.until
+                    return _no_later_than_the_deadline(case, wait)
             raise GiveUp("The run does not come to an end", why=f"{_MAX_MOVES} moves in one pass")
         except (Superseded, DatabaseAway):
             raise
@@ -134,13 +137,15 @@ class Worker:
         except AkesoError as error:
             await self._end_badly(case, run, error)
             return None
-        except Exception as error:  # noqa: BLE001 the edge of the loop: a bug in one run must not stop the others
+        except Exception as error:  # the edge of the loop: a bug in one run must not stop the others
             self.services.log.exception("a run hit a bug", run_id=run.name)
             return await self._after_bug(run, error)
 
     async def _after_bug(self, run: Run, error: Exception) -> datetime | None:
-        if run.epoch < _BUG_RETRIES:
+        self._bugs[run.id] += 1
+        if self._bugs[run.id] < _BUG_RETRIES:
             return self.services.clock() + timedelta(seconds=_UNEXPECTED_PAUSE)
+        del self._bugs[run.id]
         await self._end_badly(None, run, GiveUp(
             "Akeso hit a bug", why=f"{type(error).__name__}: {error}", next_step="report it with the operator's log"))
         return None
@@ -150,8 +155,7 @@ class Worker:
         now = self.services.clock()
         if case is not None:
             phase = RunPhase.REFUSED if isinstance(error, Refused) else RunPhase.FAILED
-            await case.commit(phase=phase, reason=reason, message=str(error), ended_at=now,
-                              story=[("outcome", reason, f"{phase}: {error}")])
+            await finish.end(case, phase, reason, str(error))
             return
         await self.services.store.save(
             run.id, run.epoch, run={"phase": RunPhase.FAILED, "reason": reason, "message": str(error), "ended_at": now},
@@ -166,3 +170,8 @@ class Worker:
             await asyncio.wait(self._tasks, timeout=grace)
         for task in self._tasks:
             task.cancel()
+
+
+def _no_later_than_the_deadline(case: Case, wait: Wait) -> datetime:
+    deadline = deadline_of(case.run, case.spec)
+    return min(wait.until, deadline) if deadline is not None and deadline > case.now else wait.until
