@@ -27,9 +27,9 @@ class AkesoError(Exception):
         super().__init__(self.what)
 
     def __str__(self) -> str:
-        because = f": {self.why}" if self.why else ""
+        because = f": {self.why.removesuffix('.')}" if self.why else ""
         then = f" Next: {self.next_step}" if self.next_step else ""
-        return f"{self.code} {self.what.rstrip('.')}{because}.{then}".replace("..", ".")
+        return f"{self.code} {self.what.removesuffix('.')}{because}.{then}"
 
 
 class TryLater(AkesoError):

@@ -83,8 +83,8 @@ def _convert(name: str, text: str, default: Any) -> Any:
         return Path(text)
     if isinstance(default, int | float):
         number = type(default)(text)
-        if number < 0:
-            raise ValueError(f"must not be negative, is {text}")
+        if not 0 <= number < float("inf"):
+            raise ValueError(f"must be a number that is not negative, is {text}")
         return number
     return text
 

@@ -132,7 +132,9 @@ class Case:
 
 
 def moved(record: StepRecord, phase: StepPhase, reason: str, message: str, now: datetime, **data: Any) -> StepRecord:
-    """The record in its next phase. `data` is merged into what the step remembers."""
+    """The record in its next phase. `data` is merged into what the step remembers; `entered`: since when the phase."""
+    if phase is not record.phase:
+        data["entered"] = now.isoformat()
     return replace(
         record, phase=phase, reason=reason, message=message[:2048], data={**record.data, **data},
         started_at=record.started_at or now, ended_at=now if phase.terminal else None)

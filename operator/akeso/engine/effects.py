@@ -7,8 +7,8 @@ from datetime import timedelta
 from akeso import failpoints
 from akeso.act.perform import Outcome, action_id
 from akeso.engine.case import Case, Wait, moved
-from akeso.engine.planning import action_of, plan_of, refuse
-from akeso.errors import AkesoError, Refused, TooManyRequests
+from akeso.engine.planning import PATIENCE, action_of, plan_of, refuse, since, still_the_same
+from akeso.errors import AkesoError, GiveUp, Refused, TooManyRequests, TryLater
 from akeso.model.names import Reason
 from akeso.model.objects import Object, dig
 from akeso.model.plan import Intent, IntentState, Plan, Verb
@@ -17,8 +17,8 @@ from akeso.model.run import RunPhase, StepPhase, StepRecord
 from akeso.record import codec
 from akeso.render import render_text
 
-MAX_ATTEMPTS = 3                       # re-plans after the object moved under us
-EVICTION_PATIENCE = timedelta(minutes=5)  # how long a disruption budget may say no before a person is told
+MAX_ATTEMPTS = 3                        # re-plans after the object moved under us
+STILL_FRESH = timedelta(seconds=10)     # an agreed change that waited longer for its write is judged once more
 
 
 async def apply(case: Case, name: str) -> Wait | None:
@@ -27,11 +27,23 @@ async def apply(case: Case, name: str) -> Wait | None:
     made = plan_of(record)
     if made.change.verb in (Verb.NOTIFY, Verb.COLLECT):
         return await _outside(case, record, made)
+    if case.now - since(case, record) > STILL_FRESH and not await _begun(case, record):
+        try:
+            await still_the_same(case, name, made)
+        except Refused as refusal:
+            await refuse(case, record, refusal)
+            return None
     outcome = await _carry_out(case, record, made)
     if isinstance(outcome, Wait):
         return outcome
     await _after_write(case, record, made, outcome)
     return None
+
+
+async def _begun(case: Case, record: StepRecord) -> bool:
+    """True where an intent of this step is on its way: it is carried to its end, whatever changed since."""
+    intents = await case.services.store.intents(case.run.id)
+    return any(i.step == record.name and i.state is IntentState.INTENT for i in intents)
 
 
 async def _carry_out(case: Case, record: StepRecord, made: Plan) -> Outcome | Wait:
@@ -41,7 +53,7 @@ async def _carry_out(case: Case, record: StepRecord, made: Plan) -> Outcome | Wa
     failpoints.reach("before-intent")
     intent = await case.services.store.intend(
         Intent(key, case.run.id, record.name, case.run.epoch, made), case.run.epoch)
-    first = intent.epoch == case.run.epoch and record.phase is not StepPhase.APPLYING
+    first = intent.epoch == case.run.epoch
     failpoints.reach("after-intent")
     if intent.state is not IntentState.INTENT:
         return Outcome(intent.state, intent.message)
@@ -52,7 +64,7 @@ async def _carry_out(case: Case, record: StepRecord, made: Plan) -> Outcome | Wa
         waited = _budget_says_no(case, record, busy)
         if waited is not None:
             return waited
-        outcome = Outcome(IntentState.FAILED, f"{busy.what}: {busy.why}; gave up after {EVICTION_PATIENCE}")
+        outcome = Outcome(IntentState.FAILED, f"{busy.what}: {busy.why}; gave up after {PATIENCE}")
     failpoints.reach("after-write")
     await case.services.store.settle(key, outcome.state, outcome.message, case.now)
     case.services.metrics.acted(made.action, str(outcome.state))
@@ -61,7 +73,7 @@ async def _carry_out(case: Case, record: StepRecord, made: Plan) -> Outcome | Wa
 
 def _budget_says_no(case: Case, record: StepRecord, busy: TooManyRequests) -> Wait | None:
     """Not now: the API server throttles, or a PodDisruptionBudget protects the pod. None once patience is over."""
-    if case.now - (record.started_at or case.now) > EVICTION_PATIENCE:
+    if case.now - since(case, record) > PATIENCE:
         return None
     return Wait(case.now + timedelta(seconds=max(1.0, busy.after)))
 
@@ -76,7 +88,8 @@ async def _after_write(case: Case, record: StepRecord, made: Plan, outcome: Outc
             moved(record, StepPhase.VERIFYING, Reason.ACTION_APPLIED, made.change.summary, case.now,
                   applied=case.now.isoformat(), deadline=(case.now + timedelta(seconds=within)).isoformat()),
             phase=RunPhase.VERIFYING,
-            story=[("action", Reason.ACTION_APPLIED, f"{name}: {made.change.summary}, as ServiceAccount {made.service_account}")])
+            story=[("action", Reason.ACTION_APPLIED,
+                    f"{name}: {made.change.summary}, as ServiceAccount {made.service_account}")])
         failpoints.reach("after-applied")
     elif outcome.state is IntentState.NOOP:
         await case.commit(moved(record, StepPhase.SUCCEEDED, Reason.ALREADY_SO, outcome.message, case.now),
@@ -84,8 +97,12 @@ async def _after_write(case: Case, record: StepRecord, made: Plan, outcome: Outc
     elif outcome.state is IntentState.STALE:
         await _plan_again(case, record, outcome)
     else:
-        await case.commit(moved(record, StepPhase.FAILED, outcome.reason or Reason.ACTION_FAILED, outcome.message, case.now),
-                          story=[("action", outcome.reason or Reason.ACTION_FAILED, f"{name}: {outcome.message}")])
+        await _failed(case, record, outcome.reason or Reason.ACTION_FAILED, outcome.message)
+
+
+async def _failed(case: Case, record: StepRecord, reason: str, message: str) -> None:
+    await case.commit(moved(record, StepPhase.FAILED, reason, message, case.now),
+                      story=[("action", reason, f"{record.name}: {message}")])
 
 
 async def _plan_again(case: Case, record: StepRecord, outcome: Outcome) -> None:
@@ -105,7 +122,13 @@ async def _outside(case: Case, record: StepRecord, made: Plan) -> Wait | None:
     """Effects outside the cluster's objects: at least once, under an idempotency key."""
     if made.change.verb is Verb.NOTIFY:
         body = made.change.body
-        await tell(case, str(body.get("channel", "")), str(body.get("message", "")), record.name)
+        try:
+            await tell(case, str(body.get("channel", "")), str(body.get("message", "")), record.name)
+        except (GiveUp, TryLater) as error:
+            if isinstance(error, TryLater) and case.now - since(case, record) <= PATIENCE:
+                return Wait(case.now + timedelta(seconds=max(1.0, error.after)))
+            await _failed(case, record, Reason.ACTION_FAILED, str(error))
+            return None
         story = ("action", Reason.ACTION_APPLIED, f"{record.name}: told {body.get('channel')}")
     else:
         kept = await _collect(case, record.name, made)
@@ -177,15 +200,15 @@ async def undo(case: Case, name: str) -> Wait | None:
 
 async def _inverse(case: Case, name: str, made: Plan) -> Plan | None:
     """The plan that restores what was before, bound to the object as it is now. A stored one is used again."""
+    earlier = [i for i in await case.services.store.intents(case.run.id)
+               if i.step == f"{name}/undo" and i.state is not IntentState.STALE]
+    if earlier:
+        return earlier[-1].plan
     action, _ = action_of(case, case.step(name))
     async with case.services.guard("kubernetes"):
         now: Object | None = await case.read(made.change.target)
     if now is None or dig(now, "metadata", "uid") != made.uid:
         return None
-    earlier = [i for i in await case.services.store.intents(case.run.id)
-               if i.step == f"{name}/undo" and i.state is IntentState.INTENT]
-    if earlier:
-        return earlier[-1].plan
     before = case.run.step(name).data.get("beforeObject", {})
     change = action.undo(before, now, made.change)
     if change is None:

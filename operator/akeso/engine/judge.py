@@ -8,9 +8,8 @@ from akeso import failpoints
 from akeso.engine.case import Case, Wait, moved
 from akeso.model.api.step import Ask, Step
 from akeso.model.names import Reason
-from akeso.model.run import StepPhase, StepRecord
+from akeso.model.run import StepPhase
 from akeso.model.verdict import Answer, Verdict
-
 
 _UNSURE = {"Skip": StepPhase.SKIPPED, "Proceed": StepPhase.READY, "Fail": StepPhase.FAILED}
 
@@ -88,9 +87,3 @@ def variables(case: Case, target: Mapping[str, Any] | None = None) -> dict[str, 
 def _as_json(verdict: Verdict) -> dict[str, Any]:
     return {"answer": str(verdict.answer), "by": verdict.by, "facts": list(verdict.facts), "rules": list(verdict.rules),
             "confidencePercent": verdict.confidence_percent, "tried": list(verdict.tried)}
-
-
-def verdict_of(record: StepRecord) -> Mapping[str, Any]:
-    """The verdict that a step remembers, {} where it had no condition."""
-    value = record.data.get("verdict", {})
-    return value if isinstance(value, Mapping) else {}

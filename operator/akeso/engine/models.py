@@ -30,7 +30,7 @@ class Models:
         self._definitions = definitions
         self._cluster = cluster
         self._breakers = breakers
-        self._built: dict[str, tuple[int, tuple[str, ...], Provider]] = {}
+        self._built: dict[str, tuple[tuple[str, int, tuple[str, ...]], Provider]] = {}
 
     async def chain(self, namespace: str, agent: AgentSpec | None) -> FallbackChain:
         """Agent's endpoints in order of preference. One that cannot be built counts as away: the next is asked."""
@@ -38,7 +38,8 @@ class Models:
         for ref in agent.model_endpoint_refs if agent else ():
             resource = self._definitions.get("ModelEndpoint", namespace, ref.name)
             try:
-                ask = await self.endpoint(resource) if resource else _Absent(f"ModelEndpoint {ref.name} does not exist")
+                ask: Ask = await self.endpoint(resource) if resource else _Absent(
+                    f"ModelEndpoint {ref.name} does not exist")
             except AkesoError as error:
                 ask = _Absent(str(error))
             endpoints.append((ref.name, ask))
@@ -50,13 +51,13 @@ class Models:
         """Raises GiveUp where its provider is not supported or its Secret cannot be read."""
         known = self._built.get(resource.key)
         features = tuple(dig(resource.status, "features", default=()))  # what the last probe found to work
-        if known and known[:2] == (resource.generation, features):
-            return known[2]
+        version = (resource.uid, resource.generation, features)  # a namesake made anew begins at generation 1 again
+        if known and known[0] == version:
+            return known[1]
         spec = resource.spec
         credential = await self._secret(resource.namespace, spec.credentials_secret_ref)
-        ask = build(spec, credential, await self._secret(resource.namespace, spec.ca_secret_ref),
-                    features)
-        self._built[resource.key] = (resource.generation, features, ask)
+        ask = build(spec, credential, await self._secret(resource.namespace, spec.ca_secret_ref), features)
+        self._built[resource.key] = (version, ask)
         return ask
 
     async def _secret(self, namespace: str, ref: SecretKeyRef | None) -> str | None:
@@ -65,9 +66,13 @@ class Models:
         secret = await self._cluster.get(SECRET, namespace, ref.name)
         value = dig(secret, "data", ref.key)
         if value is None:
-            raise GiveUp(f"Secret {ref.name} has no key {ref.key}",
-                         next_step=f"kubectl -n {namespace} create secret generic {ref.name} --from-literal={ref.key}=...")
-        return base64.b64decode(value).decode().strip()
+            raise GiveUp(
+                f"Secret {ref.name} has no key {ref.key}",
+                next_step=f"kubectl -n {namespace} create secret generic {ref.name} --from-literal={ref.key}=VALUE")
+        try:
+            return base64.b64decode(value, validate=True).decode().strip()
+        except (ValueError, TypeError) as error:
+            raise GiveUp(f"Key {ref.key} of Secret {ref.name} is no text", why=type(error).__name__) from None
 
 
 class _Absent:

@@ -26,8 +26,12 @@ class Channels:
             return cls({}, client)
         try:
             raw = orjson.loads(Path(path).read_bytes())
-            return cls({str(name): str(entry["url"]) for name, entry in raw.items()}, client)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            urls = {str(name): str(entry["url"]) for name, entry in raw.items()}
+            wrong = [name for name, url in urls.items() if httpx.URL(url).scheme not in ("http", "https")]
+            if wrong:
+                raise ValueError(f"no http or https URL: {', '.join(wrong)}")
+            return cls(urls, client)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, httpx.InvalidURL) as error:
             raise InvalidInput(f"Channels file {path} cannot be used", why=str(error),
                                next_step='write {"oncall": {"url": "https://..."}} into it') from error
 

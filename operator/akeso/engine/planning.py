@@ -12,8 +12,7 @@ from akeso.decide.gates import BEFORE_ACTING, GateInput, judge, needs_approval
 from akeso.engine import approvals
 from akeso.engine.advance import due
 from akeso.engine.case import Case, Wait, moved
-from akeso.engine.judge import verdict_of
-from akeso.errors import Conflict, Forbidden, GiveUp, InvalidInput, Refused, TryLater
+from akeso.errors import Conflict, Forbidden, GiveUp, InvalidInput, Refused, TooManyRequests, TryLater
 from akeso.model.api.agent import AgentSpec
 from akeso.model.api.step import Step
 from akeso.model.api.workflow import WorkflowSpec
@@ -25,6 +24,7 @@ from akeso.record.codec import plan_from_json, plan_to_json
 from akeso.sdk.action import Action, Context, Params
 
 AnyAction = Action[Any]
+PATIENCE = timedelta(minutes=5)  # how long a disruption budget or a throttle may say no to the dry run
 _GOES_ON: dict[str, Any] = {"phase": RunPhase.RUNNING, "reason": "", "message": ""}  # it no longer waits for a person
 
 
@@ -35,6 +35,11 @@ async def plan(case: Case, name: str) -> Wait | None:
         found = await make_plan(case, case.step(name))
     except Refused as refusal:
         await refuse(case, record, refusal)
+        return None
+    except TooManyRequests as busy:
+        if case.now - since(case, record) <= PATIENCE:
+            return Wait(case.now + timedelta(seconds=max(1.0, busy.after)))
+        await refuse(case, record, Refused(Reason.PRECONDITION_FAILED, f"{busy.what} within {PATIENCE}: {busy.why}"))
         return None
     if found is None:
         message = "the object already is as this action would make it; nothing was written"
@@ -52,6 +57,11 @@ async def plan(case: Case, name: str) -> Wait | None:
     return None
 
 
+def since(case: Case, record: StepRecord) -> datetime:
+    """When the step came into its present phase."""
+    return due(record, "entered") or record.started_at or case.now
+
+
 def _trimmed(obj: Object) -> dict[str, Any]:
     """The before-image without what only bloats it."""
     meta = {k: v for k, v in dig(obj, "metadata", default={}).items() if k != "managedFields"}
@@ -64,8 +74,8 @@ async def make_plan(case: Case, step: Step) -> tuple[Plan, Object] | None:
     Raises Refused, ClusterAway.
     """
     action, params = action_of(case, step)
+    await case.evidence()  # first: after a takeover the owner chain has to be found again
     ref = target_of(case, step, action)
-    await case.evidence()
     async with case.services.guard("kubernetes"):
         target = await case.read(ref)
         if target is None:
@@ -239,7 +249,7 @@ async def listen(case: Case, name: str) -> Wait | None:
                           **_GOES_ON)
         return None
     try:
-        await _still_the_same(case, name, made)
+        await still_the_same(case, name, made)
     except Refused as refusal:
         await case.commit(story=story, **_GOES_ON)
         await refuse(case, record, refusal)
@@ -249,8 +259,8 @@ async def listen(case: Case, name: str) -> Wait | None:
     return None
 
 
-async def _still_the_same(case: Case, name: str, made: Plan) -> None:
-    """What was approved must be what would be done now: same object, same generation, same gates."""
+async def still_the_same(case: Case, name: str, made: Plan) -> None:
+    """What was agreed to must be what would be done now: same object, same generation, same gates. Raises Refused."""
     await case.gather()
     step = case.step(name)
     action, params = action_of(case, step)
@@ -271,10 +281,3 @@ def plan_of(record: StepRecord) -> Plan:
     return plan_from_json(record.data["plan"])
 
 
-def deadline(record: StepRecord) -> datetime | None:
-    return due(record, "deadline")
-
-
-def was_sure(record: StepRecord) -> bool:
-    """True where the step's condition was answered yes (or it had none)."""
-    return bool(verdict_of(record).get("answer", "yes") == "yes")

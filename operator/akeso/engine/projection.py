@@ -5,7 +5,6 @@ The ledger is the truth; this is a picture of it, drawn off the critical path an
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
@@ -60,8 +59,8 @@ class StatusProjector:
         self._changed.set()
 
     async def run(self) -> None:
-        """For ever. Sweeps at once and every few seconds, however busy it is: what a dead process left undrawn, and what
-        could not be drawn, is found there."""
+        """For ever. Sweeps at once and every few seconds, however busy it is: there it finds what a dead process left
+        undrawn, and what could not be drawn."""
         loop = asyncio.get_running_loop()
         sweep_at = loop.time()
         while True:
@@ -70,7 +69,7 @@ class StatusProjector:
                 sweep_at = loop.time() + _SWEEP_SECONDS
             self._changed.clear()
             await self.drain()
-            with contextlib.suppress(TimeoutError):
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), max(0.0, sweep_at - loop.time()))
                 await asyncio.sleep(_GATHER_SECONDS)
 

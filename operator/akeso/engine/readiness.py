@@ -51,7 +51,8 @@ def _step(services: Services, step: Step) -> Iterator[Problem]:
                         ("retry", step.retry), ("verify.promql", step.verify.promql if step.verify else None)):
         if value is not None:
             yield Problem(Reason.UNSUPPORTED,
-                          f"step `{step.name}`: `{part}` is not supported by this version of Akeso. Next: use `action`, `notify` or `verify` with `cel` or `alertResolved`"
+                          f"step `{step.name}`: `{part}` is not supported by this version of Akeso. "
+                          "Next: use `action`, `notify` or `verify` with `cel` or `alertResolved`"
                           + ("; an Agent with autonomy Approve asks before each action" if part == "approval" else ""))
     for where, expression in (("condition", step.condition and step.condition.cel),
                               ("verify", step.verify and step.verify.cel)):
@@ -108,7 +109,8 @@ def _agent(services: Services, resource: Resource[WorkflowSpec]) -> Iterator[Pro
     for ref in agent.spec.model_endpoint_refs:
         if services.definitions.get("ModelEndpoint", namespace, ref.name) is None:
             yield Problem(
-                Reason.ENDPOINT_NOT_FOUND, f"agent {agent.name} names ModelEndpoint {ref.name}, which does not exist in "
+                Reason.ENDPOINT_NOT_FOUND,
+                f"agent {agent.name} names ModelEndpoint {ref.name}, which does not exist in "
                 f"namespace {namespace}. Next: kubectl apply it, or take it out of the Agent", "AgentReady")
 
 

@@ -19,7 +19,7 @@ _SUCCEEDED: Mapping[RunPhase, ConditionStatus] = {
 def status_of(
     run: Run, story: Sequence[StoryLine], conditions: Sequence[Mapping[str, Any]], now: datetime, generation: int,
 ) -> dict[str, Any]:
-    """The whole status of a WorkflowRun, from the ledger alone (kstatus conditions: Succeeded, Reconciling, Stalled)."""
+    """The whole status of a WorkflowRun, as in the ledger (kstatus conditions: Succeeded, Reconciling, Stalled)."""
     done = sum(s.phase.terminal for s in run.steps)
     outcome: ConditionStatus = _SUCCEEDED.get(run.phase, "Unknown")
     reason = run.reason or Reason.RECONCILING

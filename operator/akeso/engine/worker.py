@@ -46,6 +46,7 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._beaten = datetime.min.replace(tzinfo=UTC)
+        self._bugs: Counter[str] = Counter()
 
     def wake(self) -> None:
         """Something may be due. Cheap, and safe to call too often."""

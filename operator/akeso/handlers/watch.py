@@ -49,8 +49,11 @@ class Watch:
         stop = asyncio.Event()
         watcher = asyncio.get_running_loop().run_in_executor(None, self._stop.wait)
         watcher.add_done_callback(lambda _: stop.set())
-        await kopf.operator(
-            registry=self._registry(), settings=settings(), standalone=True, clusterwide=True, stop_flag=stop)
+        try:
+            await kopf.operator(
+                registry=self._registry(), settings=settings(), standalone=True, clusterwide=True, stop_flag=stop)
+        finally:
+            self._stop.set()  # else the executor's thread, which waits for it, would keep a dead kopf `alive`
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
