@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ from hack.rig.operator import Operator
 from . import alerts, figures
 from .figures import Figure
 from .place import Place, durability, postmaster, running, uninterrupted
+from .proc import children, spent
 
 CONNECTIONS = 32
 ROUNDS = 5
@@ -164,19 +164,4 @@ def _cpu(operator: Operator, folder: Path) -> tuple[float, float]:
     """Seconds of CPU that the operator has used, and Postgres with its children (those that ended as well)."""
     assert operator.process is not None  # noqa: S101 it is running
     server = postmaster(folder)
-    return _spent(operator.process.pid), sum(_spent(pid) for pid in [server, *children(server)])
-
-
-def children(pid: int) -> list[int]:
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
-
-
-def _spent(pid: int) -> float:
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return sum(int(fields[i]) for i in (11, 12, 13, 14)) / os.sysconf("SC_CLK_TCK")
+    return spent(operator.process.pid), sum(spent(pid) for pid in [server, *children(server)])
