@@ -1,7 +1,8 @@
-"""Named points at which a test can have this process killed, with -9, as a power cut would.
+"""Named points at which a test can have this process killed, with -9, as a power cut would, or frozen.
 
-    AKESO_FAILPOINT=after-write        the first time that point is reached
+    AKESO_FAILPOINT=after-write        killed the first time that point is reached
     AKESO_FAILPOINT=after-write:3      the third time
+    AKESO_FAILPOINT=after-intent:1:STOP  frozen with SIGSTOP, as a paused virtual machine would be, until SIGCONT
 
 The points stand before and after every durable step of the loop, in the order in which an alert passes them.
 """
@@ -31,13 +32,13 @@ POINTS: Final = (
 )
 
 _reached: Counter[str] = Counter()
-_name, _, _nth = fail_point().partition(":")
+_name, _nth, _signal = (*fail_point().split(":"), "", "")[:3]
 
 
 def reach(point: str) -> None:
-    """Die here if a test asked for it. Costs one comparison otherwise."""
+    """Die (or freeze) here if a test asked for it. Costs one comparison otherwise."""
     if point != _name:
         return
     _reached[point] += 1
-    if _reached[point] >= int(_nth or 1):
-        os.kill(os.getpid(), signal.SIGKILL)
+    if _reached[point] == int(_nth or 1):
+        os.kill(os.getpid(), signal.Signals[f"SIG{_signal or 'KILL'}"])

@@ -71,7 +71,7 @@ class Worker:
         now, settings = self.services.clock(), self.services.settings
         free = settings.workers - len(self._tasks)
         async with self.services.guard("database"):
-            if now - self._beaten >= _BEAT_EVERY:
+            if now - self._beaten >= min(_BEAT_EVERY, timedelta(seconds=settings.holder_timeout_seconds / 3)):
                 await self.services.store.beat(self.holder, now)  # with full hands too: a silent one's runs are taken
                 self._beaten = now
             if free <= 0:
