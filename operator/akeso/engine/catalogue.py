@@ -43,7 +43,9 @@ _WORKFLOWS = (WORKFLOW.kind, CLUSTER_WORKFLOW.kind)
 @dataclass(slots=True)
 class _Entry:
     raw: Object
-    check_at: datetime
+    check_at: datetime                         # when to write its status next
+    judge_at: datetime | None = None           # when to ask again whether it can work; None: now
+    problems: Sequence[Problem] = ()
 
 
 class Catalogue:
@@ -62,6 +64,8 @@ class Catalogue:
         if kind == "Namespace":
             self.services.definitions.put_namespace(key[2], dict(meta.get("labels") or {}), gone=event == "DELETED")
             return
+        if kind == APPROVAL.kind or (kind == WORKFLOW_RUN.kind and dig(obj, "spec", "trigger", "signalID")):
+            return  # ours: the ledger is the truth about them
         if event == "DELETED":
             self._entries.pop(key, None)
             self.services.definitions.remove(*key)
@@ -92,7 +96,15 @@ class Catalogue:
         now = self.services.clock()
         for key, entry in self._entries.items():
             if key[0] in _WORKFLOWS or key[0] == AGENT.kind:
+                entry.check_at, entry.judge_at = now, None
+
+    def agents_again(self) -> None:
+        """A circuit breaker opened or closed: the Agents show it."""
+        now = self.services.clock()
+        for key, entry in self._entries.items():
+            if key[0] == AGENT.kind:
                 entry.check_at = now
+        self._woken.set()
 
     def recheck(self, kind: str, namespace: str, name: str) -> None:
         """Its numbers changed: a run of it began or ended."""
@@ -125,7 +137,10 @@ class Catalogue:
 
     async def _reconcile(self, key: tuple[str, str, str], entry: _Entry) -> None:
         kind = custom_kind(key[0])
-        if kind in (WORKFLOW_RUN, APPROVAL):
+        if kind == WORKFLOW_RUN:
+            await self._write(kind, key, entry, [Problem(
+                Reason.UNSUPPORTED, "this version of Akeso starts runs from alerts only. Next: post an alert that the Workflow "
+                "matches, or try akeso simulate")], {})
             return
         try:
             resource = parse(kind, entry.raw)
@@ -133,14 +148,19 @@ class Catalogue:
             problems: Sequence[Problem] = [Problem(Reason.INVALID_SPEC, str(error))]
             extra: Mapping[str, Any] = {}
         else:
-            problems, extra = await self._look(resource)
+            problems, extra = await self._look(resource, entry)
         if problems:
             entry.check_at = self.services.clock() + RECHECK_BROKEN
+            entry.judge_at = None
         await self._write(kind, key, entry, problems, extra)
 
-    async def _look(self, resource: Resource[Any]) -> tuple[Sequence[Problem], Mapping[str, Any]]:
+    async def _look(self, resource: Resource[Any], entry: _Entry) -> tuple[Sequence[Problem], Mapping[str, Any]]:
         if resource.kind in _WORKFLOWS:
-            return await problems_of(self.services, resource), await self._workflow_numbers(resource)
+            now = self.services.clock()
+            if entry.judge_at is None or entry.judge_at <= now:  # permissions are asked of the API server: not for numbers
+                entry.problems = await problems_of(self.services, resource)
+                entry.judge_at = now + RECHECK_READY
+            return entry.problems, await self._workflow_numbers(resource)
         if resource.kind == AGENT.kind:
             return self._agent_problems(resource), self._agent_numbers(resource)
         return await self._endpoint(resource)
@@ -217,6 +237,8 @@ def _conditions(
         ("Ready", "False" if problems else "True", reason, message),
         ("Reconciling", "False", reason, message),
         ("Stalled", "True" if problems else "False", reason, message)]
+    if kind == WORKFLOW_RUN:
+        wanted[0] = ("Succeeded", "False", reason, message)
     if kind.kind in _WORKFLOWS:
         for aspect in _ASPECTS:
             wrong = next((p for p in problems if p.aspect == aspect), None)

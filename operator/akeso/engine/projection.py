@@ -5,7 +5,7 @@ The ledger is the truth; this is a picture of it, drawn off the critical path an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -47,8 +47,10 @@ _ON_TARGET = ("action", "verification", "undo", "outcome", "gate")  # what `kube
 class StatusProjector:
     """Marks are cheap; one task draws. What was not drawn before a crash is found again by `unshown`."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, drawn: Callable[[Run], None] = lambda run: None) -> None:
+        """`drawn` is told of each run whose picture is up to date again."""
         self.services = services
+        self._drawn = drawn
         self._due: dict[str, None] = {}
         self._changed = asyncio.Event()
         self._uids: dict[str, str] = {}
@@ -109,6 +111,7 @@ class StatusProjector:
             await self.services.cluster.patch_status(ref.kind, ref, body)
         await self._post_events(run, story, ref)
         await self.services.store.mark_shown(run.id, version)
+        self._drawn(run)
 
     async def ensure(self, run_id: str) -> str:
         """Make sure that the WorkflowRun exists; returns its uid."""

@@ -19,6 +19,7 @@ from akeso.act.perform import Performer
 from akeso.clock import Clock, system_clock
 from akeso.decide import questions, rules
 from akeso.decide.cel import Conditions
+from akeso.engine import vitals
 from akeso.engine.catalogue import Catalogue
 from akeso.engine.intake import Router
 from akeso.engine.listing import prime
@@ -60,7 +61,8 @@ class Operator:
     def tasks(self) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
         """The loops that run for ever, by name."""
         loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
-            "worker": self.worker.run, "projector": self.projector.run, "catalogue": self.catalogue.run}
+            "worker": self.worker.run, "projector": self.projector.run, "catalogue": self.catalogue.run,
+            "vitals": lambda: vitals.watch(self.services)}
         if self.services.settings.alertmanager_urls:
             loops["reconciler"] = AlertmanagerReconciler(self).run
         return loops
@@ -109,9 +111,11 @@ async def operator(settings: Settings, *, clock: Clock = system_clock) -> AsyncI
         database = await open_pool(url, settings.database_pool_size)
         stack.push_async_callback(database.close)
         async with cluster_services(settings, clock=clock, database=database) as services:
-            projector = StatusProjector(services)
-            services.projector = projector
             catalogue = Catalogue(services)
+            projector = StatusProjector(services, lambda run: catalogue.recheck(
+                run.workflow["kind"], run.workflow["namespace"], run.workflow["name"]))
+            services.projector = projector
+            services.breakers.on_change(lambda name, old, new: catalogue.agents_again())
             await _primed(services, catalogue)
             yield Operator(
                 services, Intake(services.store, clock=clock, committed=services.metrics.committed),
