@@ -77,11 +77,11 @@ class Scene:
 
     def deploy(self, *names: str) -> None:
         """Created, and seen by the deployment controller, so that their generation rests."""
-        self.stage.kubectl.apply(json.dumps({"apiVersion": "v1", "kind": "List", "items": [deployment(n) for n in names]}),
-                                 "-n", self.namespace)
-        for name in names:
-            self.stage.kubectl("wait", "-n", self.namespace, f"deployment/{name}", "--timeout=30s",
-                               "--for=jsonpath={.status.observedGeneration}=1")
+        items = [deployment(name) for name in names]
+        self.stage.kubectl("create", "-n", self.namespace, "-f", "-",
+                           stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+        self.stage.kubectl("wait", "-n", self.namespace, "deployments", "--all", "--timeout=30s",
+                           "--for=jsonpath={.status.observedGeneration}=1")
 
     def incident(self, name: str) -> Any:
         """The life of an alert, in the background: fires until acknowledged, resolves once the Deployment was written."""
@@ -126,44 +126,53 @@ class Scene:
     def writes(self, name: str) -> list[dict[str, Any]]:
         return self.stage.audit.writes(self.namespace, "deployments", name)
 
-    def read(self, name: str) -> dict[str, Any]:
-        return dict(self.stage.kubectl.get("deployment", name, "-n", self.namespace))
-
-    def settled(self, count: int) -> list[dict[str, Any]]:
-        """The WorkflowRuns, once all runs have ended and are shown to their last word."""
+    def settled(self, count: int) -> Picture:
+        """What the API server shows, once all runs have ended and are drawn to their last word."""
         until(f"the end of {count} runs", lambda: count == self.ledger_says(
             "select count(*) from run where terminal and shown = version"))
         assert self.ledger_says("select count(*) from run") == count
-        runs = self.stage.runs(self.namespace)
-        assert len(runs) == count, "a WorkflowRun for each run, and no other"
-        return runs
+        seen = self.stage.kubectl.get("workflowruns,deployments,events.events.k8s.io", "-n", self.namespace)["items"]
+        kinds = {kind: [o for o in seen if o["kind"] == kind] for kind in ("WorkflowRun", "Deployment", "Event")}
+        assert len(kinds["WorkflowRun"]) == count, "a WorkflowRun for each run, and no other"
+        return Picture(self, {r["spec"]["trigger"]["alert"]["labels"]["deployment"]: r for r in kinds["WorkflowRun"]},
+                       {d["metadata"]["name"]: d for d in kinds["Deployment"]}, kinds["Event"])
 
-    def run_of(self, name: str) -> dict[str, Any]:
-        (run,) = (r for r in self.stage.runs(self.namespace)
-                  if r["spec"]["trigger"]["alert"]["labels"]["deployment"] == name)
-        return run
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The end of a scene: WorkflowRuns by the Deployment of their alert, Deployments by name, Events."""
+
+    scene: Scene
+    runs: Mapping[str, Mapping[str, Any]]
+    deployments: Mapping[str, Mapping[str, Any]]
+    events: Sequence[Mapping[str, Any]]
 
     def assert_healed(self, name: str) -> None:
         """Its alert was acknowledged, its one run succeeded, and it was written exactly once."""
-        run = self.run_of(name)
-        assert self.senders[name].acknowledged == {"firing": 1, "resolved": 1}
-        assert run["spec"]["trigger"]["alert"]["fingerprint"] == self.senders[name].fingerprint
-        assert (run["status"]["phase"], succeeded(run)) == ("Succeeded", "True"), run["status"]
-        (write,) = self.writes(name)
-        assert (write["verb"], write["subresource"]) == ("patch", "")
-        assert write["as"] == f"system:serviceaccount:{self.namespace}:{ACCOUNT}"
-        spec = self.read(name)
-        assert (spec["metadata"]["generation"], spec["spec"]["replicas"]) == (2, 0)
-        self.assert_told_once(run)
+        run, sender = self.runs[name], self.scene.senders[name]
+        assert sender.acknowledged == {"firing": 1, "resolved": 1}
+        assert run["spec"]["trigger"]["alert"]["fingerprint"] == sender.fingerprint
+        self.assert_ended(name, "Succeeded", writes=1, replicas=0)
 
-    def assert_told_once(self, run: Mapping[str, Any]) -> None:
+    def assert_ended(self, name: str, phase: str, *, writes: int, replicas: int) -> None:
+        """The run's phase; the Deployment written so often, as the tenant's ServiceAccount, by the API server's count."""
+        run, deployed = self.runs[name], self.deployments[name]
+        assert run["status"]["phase"] == phase, run["status"]
+        assert succeeded(run) == ("True" if phase == "Succeeded" else "False")
+        account = f"system:serviceaccount:{self.scene.namespace}:{ACCOUNT}"
+        found = [(w["verb"], w["subresource"], w["as"]) for w in self.scene.writes(name)]
+        assert found == [("patch", "", account)] * writes
+        assert (deployed["metadata"]["generation"], deployed["spec"]["replicas"]) == (1 + writes, replicas)
+        self._assert_told_once(run)
+
+    def _assert_told_once(self, run: Mapping[str, Any]) -> None:
         """Its WorkflowRun was created once; no line of its story and no Event is there twice."""
         name = run["metadata"]["name"]
-        made = [w for w in self.stage.audit.writes(self.namespace, "workflowruns", name) if w["verb"] == "create"]
+        made = [w for w in self.scene.stage.audit.writes(self.scene.namespace, "workflowruns", name)
+                if w["verb"] == "create"]
         assert len(made) == 1
         assert_distinct([(line["kind"], line["reason"], line["message"]) for line in run["status"]["story"]])
-        events = [e for e in self.stage.kubectl.get("events.events.k8s.io", "-n", self.namespace)["items"]
-                  if name in (e["regarding"]["name"], e.get("related", {}).get("name"))]
+        events = [e for e in self.events if name in (e["regarding"]["name"], e.get("related", {}).get("name"))]
         assert_distinct([(e["regarding"]["kind"], e["reason"], e["note"]) for e in events])
         told = [e["regarding"]["kind"] for e in events if e["reason"] == "ActionApplied"]
         assert sorted(told) == ["Deployment", "WorkflowRun"], "the write is told on the run and on the patient"
@@ -212,8 +221,7 @@ def test_an_operator_killed_at_this_point_loses_no_alert_and_writes_once(scene: 
     assert scene.death() == -signal.SIGKILL
     scene.operator.start()
     incident.result(60)
-    scene.settled(1)
-    scene.assert_healed("web")
+    scene.settled(1).assert_healed("web")
 
 
 @pytest.mark.parametrize("point", UNDO_KILLED_AT)
@@ -225,12 +233,7 @@ def test_an_operator_killed_while_it_undoes_undoes_exactly_once(scene: Scene, po
     scene.pool.submit(sender.deliver, "firing").result(60)
     assert scene.death() == -signal.SIGKILL
     scene.operator.start()
-    (run,) = scene.settled(1)
-    assert (run["status"]["phase"], succeeded(run)) == ("RolledBack", "False")
-    assert [w["verb"] for w in scene.writes("web")] == ["patch", "patch"], "the remedy, and its undo"
-    spec = scene.read("web")
-    assert (spec["metadata"]["generation"], spec["spec"]["replicas"]) == (3, 1)
-    scene.assert_told_once(run)
+    scene.settled(1).assert_ended("web", "RolledBack", writes=2, replicas=1)  # the remedy, and its undo
 
 
 @pytest.mark.parametrize("point", FROZEN_AT)
@@ -246,14 +249,14 @@ def test_a_frozen_operator_that_wakes_up_after_its_run_was_taken_over_writes_not
     scene.senders["web"].operator = new
     new.start()
     incident.result(60)
-    scene.settled(1)
+    end = scene.settled(1)
     before = scene.writes("web")
     assert old.process is not None
     old.process.send_signal(signal.SIGCONT)
     until("the old operator seeing that it was superseded", lambda: "another replica holds this run now" in old.tail(500))
     until("the old operator at work again", old.ready)
     assert scene.writes("web") == before, "0 writes by the old epoch"
-    scene.assert_healed("web")
+    end.assert_healed("web")
 
 
 def test_ten_kills_at_random_times_with_runs_in_flight_lose_nothing_and_write_nothing_twice(scene: Scene) -> None:
@@ -271,6 +274,6 @@ def test_ten_kills_at_random_times_with_runs_in_flight_lose_nothing_and_write_no
     scene.operator.start()
     for incident in incidents:
         incident.result(60)
-    scene.settled(len(incidents))
+    end = scene.settled(len(incidents))
     for name in scene.senders:
-        scene.assert_healed(name)
+        end.assert_healed(name)
