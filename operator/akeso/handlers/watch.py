@@ -14,6 +14,7 @@ import kopf
 
 from akeso.model.api.kinds import CUSTOM_KINDS
 from akeso.model.names import GROUP, VERSION
+from akeso.model.objects import lean
 
 Observer = Callable[[str, Mapping[str, Any]], None]
 """(event type, raw object). Called in the main loop."""
@@ -59,7 +60,7 @@ class Watch:
         registry = kopf.OperatorRegistry()
 
         async def seen(event: Mapping[str, Any], **_: Any) -> None:
-            self._loop.call_soon_threadsafe(self._observe, str(event.get("type") or "ADDED"), dict(event["object"]))
+            self._loop.call_soon_threadsafe(self._observe, str(event.get("type") or "ADDED"), lean(event["object"]))
 
         async def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
             return kopf.login_with_kubeconfig(**kwargs) or kopf.login_with_service_account(**kwargs)

@@ -9,7 +9,7 @@ from akeso.kube import paths
 from akeso.kube.client import JSON_PATCH, MERGE_PATCH, impersonation
 from akeso.kube.reviews import Reviews
 from akeso.model import names
-from akeso.model.objects import POD, Kind, Object, ObjectRef
+from akeso.model.objects import POD, Kind, Object, ObjectRef, lean
 
 LOG_BYTES = 65_536
 """At most so much of a log is read: enough for a stack trace, bounded for a container that floods."""
@@ -46,7 +46,7 @@ class Cluster(Reviews):
         answer = await self.connection.request(
             "GET", paths.collection(kind, namespace), query=query,
             doing=f"list {kind.plural} in {namespace or 'all namespaces'}")
-        return [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in answer.get("items") or ()]
+        return [{"apiVersion": kind.api_version, "kind": kind.kind, **lean(item)} for item in answer.get("items") or ()]
 
     async def logs(
         self, namespace: str, pod: str, container: str, *, previous: bool = False, tail_lines: int = 100,
@@ -122,10 +122,10 @@ class Cluster(Reviews):
 
     async def patch_status(self, kind: Kind, ref: ObjectRef, status_body: Mapping[str, Any]) -> Object:
         """Merge patch of /status of an own object: absent keys stay, None removes a key, lists are replaced."""
-        return await self.connection.request(
+        return lean(await self.connection.request(
             "PATCH", paths.item(kind, ref.namespace, ref.name, "status"), query=_WRITE,
             body={"status": dict(status_body)}, content_type=MERGE_PATCH, as_user=_identity(kind, ""),
-            doing=_doing("patch the status of", ref))
+            doing=_doing("patch the status of", ref)))
 
     async def remove(self, ref: ObjectRef) -> None:
         """DELETE of an own object, such as an expired WorkflowRun. An absent one is fine."""

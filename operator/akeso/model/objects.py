@@ -62,11 +62,14 @@ HPA = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautosca
 PDB = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
 ENDPOINTSLICE = Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
 STORAGECLASS = Kind("storage.k8s.io", "v1", "StorageClass", "storageclasses", namespaced=False)
+LIMITRANGE = Kind("", "v1", "LimitRange", "limitranges")
+RESOURCEQUOTA = Kind("", "v1", "ResourceQuota", "resourcequotas")
+LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 SERVICEACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts")
 
 KINDS: Sequence[Kind] = (
     POD, NODE, NAMESPACE, SERVICE, PVC, EVENT, DEPLOYMENT, REPLICASET, STATEFULSET, DAEMONSET, JOB, CRONJOB, HPA, PDB,
-    ENDPOINTSLICE, STORAGECLASS, SERVICEACCOUNT,
+    ENDPOINTSLICE, STORAGECLASS, LIMITRANGE, RESOURCEQUOTA, LEASE, SERVICEACCOUNT,
 )
 """What Akeso reads. The operator's read-only ClusterRole is generated from it (Secrets and ConfigMaps are not here)."""
 
@@ -120,3 +123,13 @@ def controller_of(obj: Object) -> Mapping[str, Any] | None:
     """The owner reference with `controller: true`, or None."""
     owners = dig(obj, "metadata", "ownerReferences", default=[])
     return next((o for o in owners if o.get("controller")), None)
+
+
+def lean(obj: Object) -> Object:
+    """The object without what only bookkeeps it and nobody here reads; a third of the memory of a custom resource."""
+    meta = dict(obj.get("metadata") or {})
+    meta.pop("managedFields", None)
+    if "kubectl.kubernetes.io/last-applied-configuration" in (meta.get("annotations") or {}):
+        meta["annotations"] = {k: v for k, v in meta["annotations"].items()
+                               if k != "kubectl.kubernetes.io/last-applied-configuration"}
+    return {**obj, "metadata": meta}
