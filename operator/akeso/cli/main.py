@@ -12,7 +12,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Akeso heals Kubernetes workloads: from a firing alert to a verified fix.")
 
-Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace; the kubeconfig's own when left out.")]
+Namespace = Annotated[str, typer.Option(
+    "--namespace", "-n", help="Namespace; else the kubeconfig's own, or all where it names none.")]
 AllNamespaces = Annotated[bool, typer.Option("--all-namespaces", "-A", help="All namespaces.")]
 Output = Annotated[str, typer.Option("--output", "-o", help="table, json or name.")]
 Kubeconfig = Annotated[str, typer.Option("--kubeconfig", help="Path; else as kubectl finds its own.")]

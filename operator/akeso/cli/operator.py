@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import structlog
 
 from akeso import failpoints
 from akeso.engine.wiring import Operator, operator
+from akeso.errors import DatabaseAway
 from akeso.handlers.watch import Watch
 from akeso.ingest.matching import judge, why_nothing
 from akeso.ingest.sources import Sources
@@ -24,7 +25,7 @@ from akeso.settings import Settings
 from akeso.web.app import WebServices, create_app
 from akeso.web.auth import Authenticator, ServiceAccountTokens, StaticTokens
 from akeso.web.health import Dependency, Pulse
-from akeso.web.receive import Received, Receiver
+from akeso.web.receive import COMMIT_SECONDS, Received, Receiver
 from akeso.web.server import serve
 
 log = structlog.get_logger("akeso.run")
@@ -86,11 +87,17 @@ def _observe(op: Operator, event: str, obj: Object) -> None:
 
 
 async def _wake(op: Operator, approval: Object) -> None:
-    run = await op.services.store.run_named(
-        str(dig(approval, "metadata", "namespace")), str(dig(approval, "spec", "runRef", "name")))
-    if run is not None and not run.phase.terminal:
-        await op.services.store.wake(run.id, op.services.clock())
-        op.worker.wake()
+    """A person has answered. While the database is away, again and again: the answer must not have to wait for more."""
+    while True:
+        try:
+            run = await op.services.store.run_named(
+                str(dig(approval, "metadata", "namespace")), str(dig(approval, "spec", "runRef", "name")))
+            if run is not None and not run.phase.terminal:
+                await op.services.store.wake(run.id, op.services.clock())
+                op.worker.wake()
+            return
+        except DatabaseAway:
+            await asyncio.sleep(1.0)
 
 
 def _receiver(op: Operator) -> Receiver:
@@ -99,7 +106,7 @@ def _receiver(op: Operator) -> Receiver:
     async def save(items: Sequence[Incoming]) -> list[Saved]:
         failpoints.reach("before-ack-commit")
         async with services.guard("database"):
-            saved = await op.intake.save(items)
+            saved = await _in_time(op.intake.save(items))
         failpoints.reach("after-ack-commit")
         op.worker.wake()
         return saved
@@ -114,6 +121,16 @@ def _receiver(op: Operator) -> Receiver:
         settings=settings, authenticator=_authenticator(op), route=op.router.route,
         save=save, heartbeat=heartbeat, explain=explain, received=lambda r: _count(op, r),
         sources=Sources.from_settings(settings.alertmanager_urls), clock=services.clock)
+
+
+async def _in_time(saving: Awaitable[list[Saved]]) -> list[Saved]:
+    """Within the breaker, so that a database which hangs opens it as well as one that is gone."""
+    try:
+        async with asyncio.timeout(COMMIT_SECONDS - 0.1):
+            return await saving
+    except TimeoutError as error:
+        raise DatabaseAway("The alerts could not be committed in time", why=f"no commit within {COMMIT_SECONDS:g} s",
+                           next_step="send it again; what was committed after all is recognised") from error
 
 
 def _count(op: Operator, received: Received) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import typer
 
 from akeso.cli.output import age, as_json, clean, table
-from akeso.cli.session import cluster, find_run
+from akeso.cli.session import cluster, find_run, space
 from akeso.clock import system_clock
 from akeso.model.api.kinds import APPROVAL, WORKFLOW_RUN
 from akeso.model.objects import Object, dig
@@ -15,9 +15,9 @@ from akeso.model.objects import Object, dig
 async def get(kubeconfig: str, *, name: str, namespace: str, everywhere: bool, output: str) -> None:
     async with cluster(kubeconfig) as api:
         if name:
-            runs: list[Object] = [await find_run(api, name, "" if everywhere else namespace)]
+            runs: list[Object] = [await find_run(api, name, namespace, everywhere=everywhere)]
         else:
-            runs = list(await api.list(WORKFLOW_RUN.resource, namespace))
+            runs = list(await api.list(WORKFLOW_RUN.resource, "" if everywhere else space(api, namespace)))
     runs.sort(key=lambda r: str(dig(r, "metadata", "creationTimestamp", default="")))
     if output == "json":
         as_json({"items": runs})

@@ -18,9 +18,14 @@ async def cluster(kubeconfig: str) -> AsyncIterator[Cluster]:
         yield Cluster(connection)
 
 
-async def find_run(cluster: Cluster, name: str, namespace: str) -> Object:
-    """The WorkflowRun of that name, searched in all namespaces where none is given. `run/x` and `x` are the same."""
-    name = name.rpartition("/")[2]
+def space(cluster: Cluster, namespace: str) -> str:
+    """The namespace that was typed, else the kubeconfig's; empty, which means all, where neither names one."""
+    return namespace or cluster.connection.namespace
+
+
+async def find_run(cluster: Cluster, name: str, namespace: str, *, everywhere: bool = False) -> Object:
+    """The WorkflowRun of that name, in `space(namespace)` or `everywhere`. `run/x` and `x` are the same."""
+    name, namespace = name.rpartition("/")[2], "" if everywhere else space(cluster, namespace)
     if namespace:
         found = await cluster.get(WORKFLOW_RUN.resource, namespace, name)
         matches = [found] if found else []

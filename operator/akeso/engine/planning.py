@@ -24,6 +24,7 @@ from akeso.record.codec import plan_from_json, plan_to_json
 from akeso.sdk.action import Action, Context, Params
 
 AnyAction = Action[Any]
+LOOK_AGAIN = timedelta(minutes=1)  # for an answer whose watch event was missed
 PATIENCE = timedelta(minutes=5)  # how long a disruption budget or a throttle may say no to the dry run
 _GOES_ON: dict[str, Any] = {"phase": RunPhase.RUNNING, "reason": "", "message": ""}  # it no longer waits for a person
 
@@ -237,7 +238,7 @@ async def listen(case: Case, name: str) -> Wait | None:
     expires = due(record, "expires") or case.now
     answer = await approvals.answer(case, record, made)
     if answer is None and case.now < expires:
-        return Wait(expires)
+        return Wait(min(expires, case.now + LOOK_AGAIN))
     if answer is None:
         message = f"nobody answered before {expires:%H:%M:%S}; nothing was done"
         await case.commit(moved(record, StepPhase.ESCALATED, Reason.APPROVAL_EXPIRED, message, case.now),

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import socket
 import uuid
@@ -63,7 +64,11 @@ class Operator:
         loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "worker": self.worker.run, "projector": self.projector.run, "catalogue": self.catalogue.run,
             "vitals": lambda: vitals.watch(self.services)}
-        if self.services.settings.alertmanager_urls:
+        settings = self.services.settings
+        if not settings.database_url:
+            loops["postgres"] = functools.partial(
+                embedded.keep, settings.data_dir.expanduser(), self.database.ping, log.warning)
+        if settings.alertmanager_urls:
             loops["reconciler"] = AlertmanagerReconciler(self).run
         return loops
 

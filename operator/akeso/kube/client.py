@@ -52,11 +52,15 @@ class Connection:
     """One pool of connections. Requests go through the client's own low level, so that refreshing credentials and
     TLS are the library's; its typed models are not used, because they drop the fields that they do not know."""
 
-    def __init__(self, configuration: Configuration, *, timeout: float, reload: Reload | None = None) -> None:
+    def __init__(
+        self, configuration: Configuration, *, timeout: float, reload: Reload | None = None, namespace: str = "",
+    ) -> None:
+        """`namespace`: the one that the kubeconfig's context names, for commands that are given none."""
         self._api: Any = ApiClient(configuration)
         self._api.user_agent = USER_AGENT
         self._timeout = timeout
         self._reload = reload
+        self.namespace = namespace
 
     @property
     def host(self) -> str:
@@ -132,10 +136,12 @@ async def connect(settings: Settings) -> Connection:
     """
     configuration = Configuration(connection_pool_maxsize=POOL)
     reload: Reload | None = None
+    namespace = ""
     try:
         if settings.kubeconfig or not _in_cluster(configuration):
             loader = await kubeconfig.load_kube_config(
                 settings.kubeconfig or None, client_configuration=configuration, persist_config=False)
+            namespace = str(loader.current_context["context"].get("namespace") or "")
 
             async def reload() -> None:
                 try:
@@ -147,7 +153,7 @@ async def connect(settings: Settings) -> Connection:
             "No cluster to connect to", why=str(error),
             next_step="set AKESO_KUBECONFIG to a kubeconfig file, or run inside a cluster",
         ) from error
-    return Connection(configuration, timeout=settings.request_timeout_seconds, reload=reload)
+    return Connection(configuration, timeout=settings.request_timeout_seconds, reload=reload, namespace=namespace)
 
 
 def _in_cluster(configuration: Configuration) -> bool:

