@@ -25,7 +25,8 @@ POINTS: Final = (
     "before-intent",
     "after-intent",        # the intent is committed, nothing was sent
     "after-write",         # the API server answered, the ledger does not know yet
-    "after-applied",       # the ledger knows
+    "after-settle",        # the intent is settled, its step does not show it
+    "after-applied",       # the step does
     "before-verify",
     "after-verify",        # the verdict is committed
     "after-finish",        # the run is terminal, its WorkflowRun does not show it yet

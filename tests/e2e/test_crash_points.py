@@ -32,7 +32,7 @@ SETTINGS = {
     "alert_grace_seconds": "120",     # the test resolves every alert after the write, so none may be given up before
 }
 FROZEN_AT = ("after-claim", "before-intent", "after-intent", "after-write")
-UNDO_KILLED_AT = ("after-verify", "before-intent:2", "after-intent:2", "after-write:2")
+UNDO_KILLED_AT = ("after-verify", "before-intent:2", "after-intent:2", "after-write:2", "after-settle:2")
 KILLS = 10  # R1 of design/reliability.md in its CI tier
 IN_FLIGHT = 3
 

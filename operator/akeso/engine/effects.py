@@ -27,7 +27,7 @@ async def apply(case: Case, name: str) -> Wait | None:
     made = plan_of(record)
     if made.change.verb in (Verb.NOTIFY, Verb.COLLECT):
         return await _outside(case, record, made)
-    if case.now - since(case, record) > STILL_FRESH and not await _begun(case, record):
+    if case.now - since(case, record) > STILL_FRESH and not await _begun(case, record, made):
         try:
             await still_the_same(case, name, made)
         except Refused as refusal:
@@ -40,10 +40,10 @@ async def apply(case: Case, name: str) -> Wait | None:
     return None
 
 
-async def _begun(case: Case, record: StepRecord) -> bool:
-    """True where an intent of this step is on its way: it is carried to its end, whatever changed since."""
-    intents = await case.services.store.intents(case.run.id)
-    return any(i.step == record.name and i.state is IntentState.INTENT for i in intents)
+async def _begun(case: Case, record: StepRecord, made: Plan) -> bool:
+    """True where this attempt has an intent: on its way or settled, it is carried to its end, whatever changed since."""
+    key = action_id(case.run.id, record.name, record.attempts, made)
+    return any(i.action_id == key for i in await case.services.store.intents(case.run.id))
 
 
 async def _carry_out(case: Case, record: StepRecord, made: Plan) -> Outcome | Wait:
@@ -67,6 +67,7 @@ async def _carry_out(case: Case, record: StepRecord, made: Plan) -> Outcome | Wa
         outcome = Outcome(IntentState.FAILED, f"{busy.what}: {busy.why}; gave up after {PATIENCE}")
     failpoints.reach("after-write")
     await case.services.store.settle(key, outcome.state, outcome.message, case.now)
+    failpoints.reach("after-settle")
     case.services.metrics.acted(made.action, str(outcome.state))
     return outcome
 
