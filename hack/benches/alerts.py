@@ -17,13 +17,14 @@ def alert(seed: int, number: int, labels: Mapping[str, str] | None = None) -> di
     """The `number`th firing alert of this seed, as in a notification."""
     name = f"web-{number % 500:03d}"
     shown = {
-        "alertname": "KubePodCrashLooping", "namespace": "shop", "pod": f"{name}-7d9c5b6f4-{number:05d}", "container": "app",
-        "job": "kube-state-metrics", "instance": "10.0.0.7:8080", "prometheus": "monitoring/k8s", "reason": "CrashLoopBackOff",
-        "severity": "warning", "uid": f"00000000-0000-4000-8000-{number:012d}", **(labels or {})}
+        "alertname": "KubePodCrashLooping", "namespace": "shop", "pod": f"{name}-7d9c5b6f4-{number:05d}",
+        "container": "app", "job": "kube-state-metrics", "instance": "10.0.0.7:8080", "prometheus": "monitoring/k8s",
+        "reason": "CrashLoopBackOff", "severity": "warning", "uid": f"00000000-0000-4000-8000-{number:012d}",
+        **(labels or {})}
     return {
         "status": "firing", "labels": shown,
         "annotations": {
-            "description": f"Pod shop/{shown['pod']} (app) is in waiting state (reason: \"CrashLoopBackOff\") on cluster .",
+            "description": f"Pod shop/{shown['pod']} (app) is in waiting state (reason: \"CrashLoopBackOff\").",
             "runbook_url": "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubepodcrashlooping",
             "summary": "Pod is crash looping."},
         "startsAt": STARTED, "endsAt": "0001-01-01T00:00:00Z",

@@ -4,7 +4,6 @@ from __future__ import annotations
 import argparse
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,15 +18,16 @@ Bench = Callable[[argparse.Namespace], Sequence[Figure]]
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="hack/bench", description="Measures Akeso against the floor of the same work.")
-    parser.add_argument("bench", choices=["loop", "idle"], help="loop: alerts/s, and alert to write; idle: 1,000 Workflows")
+    parser = argparse.ArgumentParser(prog="hack/bench", description="Akeso against the floor of the same work.")
+    parser.add_argument("bench", choices=["loop", "idle"],
+                        help="loop: alerts/s, and alert to write; idle: 1,000 Workflows")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
-    parser.add_argument("--seconds", type=float, default=0, help="length of a round (loop: 3) or of the watch (idle: 60)")
+    parser.add_argument("--seconds", type=float, default=0, help="a round (loop: 3) or the watch (idle: 60)")
     parser.add_argument("--seed", type=int, default=1, help="makes the alerts; the same seed, the same alerts")
     parser.add_argument("--only", choices=["intake", "latency"], help="only that half of loop")
     parser.add_argument("--samples", type=int, default=60, help="loop: alerts measured one by one (default: 60)")
     parser.add_argument("--workflows", type=int, default=1000, help="idle: how many (default: 1000)")
-    parser.add_argument("--kubeconfig", type=Path, help="use this cluster; it needs an audit log only for alert to write")
+    parser.add_argument("--kubeconfig", type=Path, help="use this cluster (not for alert to write: no audit log)")
     return parser
 
 

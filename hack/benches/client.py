@@ -18,8 +18,8 @@ import uvloop
 
 from . import alerts, figures
 
-_SIGNAL = ("insert into signal (id, source, fingerprint, starts_at, labels, annotations, generator_url, group_key, receiver,"
-           " first_seen, last_seen, matched) values ")
+_SIGNAL = ("insert into signal (id, source, fingerprint, starts_at, labels, annotations, generator_url, group_key,"
+           " receiver, first_seen, last_seen, matched) values ")
 _SIGNAL_ROW = "(%s, %s, %s, %s, %s, %s, %s, %s, %s, now(), now(), '{}')"
 _RUN = ("insert into run (id, name, namespace, signal_id, workflow_key, trigger, workflow, agent, wake_at, created_at)"
         " values ")
@@ -56,7 +56,8 @@ def _transactions(job: dict[str, Any]) -> list[list[tuple[str, list[Any]]]]:
     """Of each POST the statements of its transaction: one with all signal rows, one with all run rows."""
     made = []
     for first in _numbers(job):
-        signals = [alerts.signal_row(alerts.alert(job["seed"], first + i, job.get("labels"))) for i in range(job["alerts"])]
+        signals = [alerts.signal_row(alerts.alert(job["seed"], first + i, job.get("labels")))
+                   for i in range(job["alerts"])]
         statements = [(_SIGNAL + ", ".join([_SIGNAL_ROW] * len(signals)), list(chain(*signals)))]
         if job.get("workflow"):
             runs = [alerts.run_row(row[0], first + i, job["workflow"]) for i, row in enumerate(signals)]
@@ -79,7 +80,9 @@ async def _committer(job: dict[str, Any]) -> Send:
     return send
 
 
-async def _round(job: dict[str, Any], work: list[Any], opening: Callable[[dict[str, Any]], Awaitable[Send]]) -> dict[str, Any]:
+async def _round(
+    job: dict[str, Any], work: list[Any], opening: Callable[[dict[str, Any]], Awaitable[Send]],
+) -> dict[str, Any]:
     """Every connection takes the next piece of work until the time is over; what was begun is waited for."""
     sends = [await opening(job) for _ in range(job["connections"])]
     pieces, seconds, done = iter(work), [], 0
@@ -110,7 +113,7 @@ def main() -> None:
         job = json.loads(line)
         work, opening = (_requests(job), _poster) if job["kind"] == "post" else (_transactions(job), _committer)
         try:
-            answer = asyncio.run(_round(job, work, opening))  # type: ignore[arg-type]
+            answer = asyncio.run(_round(job, work, opening))
         except (RuntimeError, OSError, psycopg.Error, asyncio.IncompleteReadError) as error:
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), flush=True)

@@ -34,8 +34,9 @@ def figure(name: str, value: float, unit: str, *, floor: float | None = None, go
     """A figure judged by its goal: `>= X`, `<= X`, or `< X`."""
     ratio = value / floor if floor else None
     return Figure(
-        name, round(value, 3), unit, None if floor is None else round(floor, 3), None if ratio is None else round(ratio, 3),
-        goal, _holds(goal, value if ratio is None else ratio) if goal else None)
+        name, round(value, 3), unit, None if floor is None else round(floor, 3),
+        None if ratio is None else round(ratio, 3), goal,
+        _holds(goal, value if ratio is None else ratio) if goal else None)
 
 
 def _holds(goal: str, value: float) -> bool:
@@ -73,7 +74,8 @@ def table(figures: Sequence[Figure]) -> str:
     lines = ["| figure | value | floor | ratio | goal | |", "|---|---:|---:|---:|---|---|"]
     for f in figures:
         said = "" if f.ok is None else "ok" if f.ok else "MISSED"
-        lines.append(f"| {f.name} | {_number(f.value)} {f.unit} | {_number(f.floor)} | {_number(f.ratio)} | {f.goal} | {said} |")
+        cells = (f.name, f"{_number(f.value)} {f.unit}", _number(f.floor), _number(f.ratio), f.goal, said)
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -16,6 +16,7 @@ from .place import Place, place, postmaster, running
 from .proc import children, memory, spent
 
 NAMESPACES = 10
+_GENERATIONS = r"jsonpath={range .items[*]}{.metadata.generation}={.status.observedGeneration}{'\n'}{end}"
 SETTLE = 600.0  # seconds within which every Workflow must have its status
 
 
@@ -36,7 +37,7 @@ def _make(where: Place, count: int) -> None:
     items: list[dict[str, Any]] = []
     for space in range(NAMESPACES):
         name = f"team-{space}"
-        items.append({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"akeso.dev/managed": "true"}}})
+        items.append({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         items.append(_made("ModelEndpoint", "rules", name, {"provider": "Rules", "model": "rules"}))
         items.append(_made("Agent", "sre", name, {"autonomy": "Suggest", "modelEndpointRefs": [{"name": "rules"}]}))
     items += [_workflow(number) for number in range(count)]
@@ -48,23 +49,27 @@ def _make(where: Place, count: int) -> None:
 
 
 def _made(kind: str, name: str, namespace: str, spec: dict[str, Any]) -> dict[str, Any]:
-    return {"apiVersion": "akeso.dev/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": namespace}, "spec": spec}
+    meta = {"name": name, "namespace": namespace}
+    return {"apiVersion": "akeso.dev/v1alpha1", "kind": kind, "metadata": meta, "spec": spec}
 
 
 def _workflow(number: int) -> dict[str, Any]:
-    """As a team writes one: an alert, a question, two remedies, a note to people. No ServiceAccount: a third is not Ready."""
+    """As a team writes one: an alert, a remedy, a note to people. A third lacks its ServiceAccount and is not Ready."""
     spec: dict[str, Any] = {
         "description": f"Heals service {number} where the facts support a remedy; tells the team otherwise.",
         "agentRef": {"name": "sre"},
         "triggers": [{"name": "crash-looping", "alert": {"matchers": [
-            {"name": "alertname", "value": "KubePodCrashLooping"}, {"name": "pod", "matchType": "=~", "value": f"svc-{number}-.*"}]}}],
+            {"name": "alertname", "value": "KubePodCrashLooping"},
+            {"name": "pod", "matchType": "=~", "value": f"svc-{number}-.*"}]}}],
         "steps": [
             {"name": "look", "action": {"name": "collect_diagnostics"}},
-            {"name": "tell", "dependsOn": ["look"], "notify": {"channel": "oncall", "message": "{{ run.name }}: {{ target }}"}}],
+            {"name": "tell", "dependsOn": ["look"],
+             "notify": {"channel": "oncall", "message": "{{ run.name }}: {{ target }}"}}],
         "activeDeadlineSeconds": 900}
     if number % 3 == 0:
-        spec["steps"].insert(1, {"name": "restart", "dependsOn": ["look"], "condition": {"ask": {
-            "question": "Should the deployment be restarted?", "onUncertain": "Skip"}}, "action": {"name": "restart_deployment"}})
+        ask = {"question": "Should the deployment be restarted?", "onUncertain": "Skip"}
+        spec["steps"].insert(1, {"name": "restart", "dependsOn": ["look"], "condition": {"ask": ask},
+                                 "action": {"name": "restart_deployment"}})
     return _made("Workflow", f"svc-{number:04d}", f"team-{number % NAMESPACES}", spec)
 
 
@@ -72,8 +77,7 @@ def _settled(where: Place, count: int) -> float:
     """Seconds until every Workflow shows its own generation. Raises RuntimeError when that takes too long."""
     started = time.monotonic()
     while True:
-        shown = where.kubectl("get", "workflows.akeso.dev", "-A", "-o",
-                              r"jsonpath={range .items[*]}{.metadata.generation}={.status.observedGeneration}{'\n'}{end}").split()
+        shown = where.kubectl("get", "workflows.akeso.dev", "-A", "-o", _GENERATIONS).split()
         done = sum(1 for line in shown if len(set(line.split("="))) == 1)
         if done == count:
             return time.monotonic() - started
@@ -84,7 +88,7 @@ def _settled(where: Place, count: int) -> float:
 
 
 def _watched(where: Place, operator: Operator, seconds: float, count: int) -> list[Figure]:
-    assert operator.process is not None  # noqa: S101 it is running
+    assert operator.process is not None
     pid, server = operator.process.pid, postmaster(where.folder)
     servers = [server, *children(server)]
     before, before_server = spent(pid), sum(spent(p) for p in servers)
@@ -98,7 +102,8 @@ def _watched(where: Place, operator: Operator, seconds: float, count: int) -> li
     own, theirs = memory(pid), [memory(p) for p in servers]
     what = f"idle, {count:,} Workflows"
     threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
-    say(f"operator: Rss {own['Rss']:.0f} MiB, Pss {own['Pss']:.0f}, private {own['Private_Dirty']:.0f}, {threads} threads")
+    say(f"operator: Rss {own['Rss']:.0f} MiB, Pss {own['Pss']:.0f}, private {own['Private_Dirty']:.0f}, "
+        f"{threads} threads")
     return [
         figures.figure(f"{what}: resident memory of the operator", largest, "MiB", goal="< 150"),
         figures.figure(f"{what}: its proportional set size", own["Pss"], "MiB"),

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-
 from hack.devcluster.console import say
 from hack.rig.install import ROOT
 from hack.rig.operator import Operator
@@ -39,10 +38,11 @@ class Client:
     def round(self, kind: str, size: int, seconds: float, **job: Any) -> dict[str, Any]:
         """One round; alert numbers never repeat. Raises RuntimeError with what the client said."""
         posts = int(FASTEST[size] * seconds / size) + CONNECTIONS
-        asked = {"kind": kind, "alerts": size, "seconds": seconds, "seed": self.seed, "first": self.first, "posts": posts,
-                 "connections": CONNECTIONS, **job}
+        asked = {"kind": kind, "alerts": size, "seconds": seconds, "seed": self.seed, "first": self.first,
+                 "posts": posts, "connections": CONNECTIONS, **job}
         self.first += posts * size
-        assert self.process.stdin and self.process.stdout  # noqa: S101 both are pipes
+        assert self.process.stdin
+        assert self.process.stdout
         self.process.stdin.write(json.dumps(asked) + "\n")
         self.process.stdin.flush()
         answer: dict[str, Any] = json.loads(self.process.stdout.readline() or '{"error": "the client ended"}')
@@ -53,8 +53,9 @@ class Client:
 
 @contextmanager
 def client(seed: int) -> Iterator[Client]:
-    process = subprocess.Popen([sys.executable, "-m", "hack.benches.client"], cwd=ROOT, text=True, stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hack.benches.client"], cwd=ROOT, text=True, stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, start_new_session=True)
     try:
         yield Client(process, seed)
     finally:
@@ -87,8 +88,9 @@ def run(where: Place, arguments: argparse.Namespace) -> list[Figure]:
         _make_workflow(where)
         with running(where.operator(WORKERS="0")) as operator:  # the rows only: nobody carries the runs meanwhile
             workflow = _pinned(where)
+            labels = {"namespace": "shop", "alertname": "BenchAlert"}
             found += _measured(", with a run each", _rounds(
-                where, operator, sender, seconds, labels={"namespace": "shop", "alertname": "BenchAlert"}, workflow=workflow))
+                where, operator, sender, seconds, labels=labels, workflow=workflow))
     return found
 
 
@@ -97,7 +99,8 @@ def _rounds(
     workflow: str = "",
 ) -> Results:
     results = Results()
-    post = {"host": operator.host, "port": operator.port, "token": operator.token_file.read_text().strip(), "labels": labels}
+    token = operator.token_file.read_text().strip()
+    post = {"host": operator.host, "port": operator.port, "token": token, "labels": labels}
     insert = {"url": where.database, "labels": labels, "workflow": workflow}
     before = _stored(where.database)
     warm = Results()
@@ -162,6 +165,6 @@ def _pinned(where: Place) -> str:
 
 def _cpu(operator: Operator, folder: Path) -> tuple[float, float]:
     """Seconds of CPU that the operator has used, and Postgres with its children (those that ended as well)."""
-    assert operator.process is not None  # noqa: S101 it is running
+    assert operator.process is not None
     server = postmaster(folder)
     return spent(operator.process.pid), sum(spent(pid) for pid in [server, *children(server)])

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
-
 from hack.devcluster.console import say
 from hack.rig.operator import Operator
 
@@ -42,7 +41,8 @@ class Sender:
         one = alerts.alert(self.seed, number, {"alertname": shop.ALERT, "pod": target.pod})
         one |= {"status": status, "startsAt": f"2026-11-20T12:{number // 60 % 60:02d}:{number % 60:02d}Z"}
         body = json.dumps(alerts.notification([one]))
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.operator.token_file.read_text().strip()}"}
+        token = self.operator.token_file.read_text().strip()
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
         began = time.time()
         self.connection.request("POST", "/v1/alerts", body=body, headers=headers)
         answer = self.connection.getresponse()
@@ -108,10 +108,10 @@ def _uri(name: str) -> str:
 
 
 def _learn(where: Place, operator: Operator, since: float, until: float, seen: Target) -> Script:
-    assert where.audit_log is not None  # noqa: S101 looked at before
+    assert where.audit_log is not None
     made = audit.calls(where.audit_log, since, until + 1e-6, "akeso")
     path = recipe(made)
-    say(f"{len(made)} API calls of Akeso between alert and write, {len(path)} of them on the path; the straight script makes these:")
+    say(f"{len(made)} API calls of Akeso between alert and write; the straight script makes {len(path)} of them:")
     for call in path:
         say(f"  {call.verb} {call.uri}")
     return Script(operator.kubeconfig, where.database, path, seen)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-
 from hack.devcluster.console import say
 from hack.rig.install import ROOT, install, operator_kubeconfig
 from hack.rig.kubectl import Kubectl
@@ -49,17 +48,18 @@ def place(given: Path | None, *, kwok: int = 0) -> Iterator[Place]:
     name = f"bench-{os.getpid()}"
     folder = Path(tempfile.mkdtemp(prefix="akeso-bench-"))
     hack = str(ROOT / "hack/cluster")
-    source = ["--kubeconfig", str(given)] if given else ["--control-plane-only", *(["--kwok", str(kwok)] if kwok else [])]
+    made = ["--control-plane-only", *(["--kwok", str(kwok)] if kwok else [])]
+    source = ["--kubeconfig", str(given)] if given else made
     try:
         report = folder / "cluster.json"
         subprocess.run([hack, "up", "--name", name, "--json", str(report), *source], check=True, timeout=2400,
                        stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
         found = json.loads(report.read_text())
-        made = Place(folder, Path(found["kubeconfig"]), Kubectl(found["kubectl"], Path(found["kubeconfig"])),
+        here = Place(folder, Path(found["kubeconfig"]), Kubectl(found["kubectl"], Path(found["kubeconfig"])),
                      Path(found["auditLog"]) if found["auditLog"] else None)
         say("installing CRDs and RBAC")
-        install(made.kubectl)
-        yield made
+        install(here.kubectl)
+        yield here
     finally:
         with uninterrupted():
             _stop_postgres(folder)

@@ -29,7 +29,7 @@ class Target:
 
 
 def open_shop(where: Place, names: list[str]) -> dict[str, Target]:
-    """Make everything and wait until every Deployment is available and the Workflow is Ready is up to the caller."""
+    """Make everything and wait until every Deployment is available."""
     where.kubectl.apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {
         "name": NAMESPACE, "labels": {"akeso.dev/managed": "true"}}}))
     tenant_rights(where.kubectl, NAMESPACE, ACCOUNT, "restart_deployment")
@@ -48,20 +48,22 @@ def open_shop(where: Place, names: list[str]) -> dict[str, Target]:
 
 
 def _targets(where: Place, deployments: list[dict[str, Any]]) -> dict[str, Target]:
-    pods = {p["metadata"]["labels"]["app"]: p["metadata"] for p in where.kubectl.get("pods", "-n", NAMESPACE)["items"]}
-    return {d["metadata"]["name"]: Target(
-        d["metadata"]["name"], pods[d["metadata"]["name"]]["ownerReferences"][0]["name"], pods[d["metadata"]["name"]]["name"],
-        d["metadata"]["uid"], d["metadata"]["generation"]) for d in deployments}
+    listed = [p["metadata"] for p in where.kubectl.get("pods", "-n", NAMESPACE)["items"]]
+    pods = {p["labels"]["app"]: (p["ownerReferences"][0]["name"], p["name"]) for p in listed}
+    metas = [d["metadata"] for d in deployments]
+    return {m["name"]: Target(m["name"], *pods[m["name"]], m["uid"], m["generation"]) for m in metas}
 
 
 def wait_ready(where: Place) -> None:
     """Until the Workflow says that it can run. Raises KubectlError with what kubectl saw."""
-    where.kubectl("wait", "--for=condition=Ready", "workflows.akeso.dev/restarts", "-n", NAMESPACE, "--timeout=60s", timeout=70)
+    where.kubectl("wait", "--for=condition=Ready", "workflows.akeso.dev/restarts", "-n", NAMESPACE, "--timeout=60s",
+                  timeout=70)
 
 
 def _definitions() -> list[dict[str, Any]]:
     def made(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
-        return {"apiVersion": "akeso.dev/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec}
+        meta = {"name": name, "namespace": NAMESPACE}
+        return {"apiVersion": "akeso.dev/v1alpha1", "kind": kind, "metadata": meta, "spec": spec}
 
     return [
         made("ModelEndpoint", "rules", {"provider": "Rules", "model": "rules"}),

@@ -5,6 +5,7 @@ WorkflowRun and the Events, which Akeso writes beside that path. Nothing is pars
 """
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import ssl
@@ -45,7 +46,8 @@ class Script:
     def __init__(self, kubeconfig: Path, database: str, calls: Sequence[Call], seen: Target) -> None:
         config = json.loads(kubeconfig.read_text())
         server = urlsplit(config["clusters"][0]["cluster"]["server"])
-        context = ssl.create_default_context(cadata=_decoded(config["clusters"][0]["cluster"]["certificate-authority-data"]))
+        authority = base64.b64decode(config["clusters"][0]["cluster"]["certificate-authority-data"]).decode()
+        context = ssl.create_default_context(cadata=authority)
         self._api = http.client.HTTPSConnection(server.hostname or "", server.port, context=context, timeout=10)
         self._headers = {"Authorization": f"Bearer {config['users'][0]['user']['token']}", "User-Agent": "bench"}
         self._database = psycopg.connect(database, autocommit=True, prepare_threshold=0)
@@ -90,19 +92,15 @@ class Script:
         self._database.close()
 
 
-def _decoded(data: str) -> str:
-    import base64
-
-    return base64.b64decode(data).decode()
-
-
 def _samples(database: psycopg.Connection[Any]) -> dict[str, Any]:
     """What the operator wrote about its newest run: the rows of the script are as large."""
-    run = _one(database, "select id, workflow::text, agent::text, target::text from run order by created_at desc limit 1")
+    run = _one(
+        database, "select id, workflow::text, agent::text, target::text from run order by created_at desc limit 1")
     evidence = _one(database, "select facts::text, snapshot::text from evidence where run_id = %s", run[0])
     plan = _one(database, "select action, plan::text from intent where run_id = %s", run[0])
     step = _one(database, "select data::text from step where run_id = %s", run[0])
-    stories = database.execute("select kind, reason, message from story where run_id = %s order by seq", [run[0]]).fetchall()
+    stories = database.execute(
+        "select kind, reason, message from story where run_id = %s order by seq", [run[0]]).fetchall()
     return {"workflow": run[1], "agent": run[2], "target": run[3], "facts": evidence[0], "snapshot": evidence[1],
             "action": plan[0], "plan": plan[1], "step": step[0], "story": stories[:7]}
 
@@ -114,7 +112,12 @@ def _one(database: psycopg.Connection[Any], text: str, *values: Any) -> tuple[An
     return tuple(row)
 
 
-_STEP = ("insert into step (run_id, name, ordinal, phase, reason, message, attempts, data) values (%s, 'restart', 1, %s, '', '', 0, %s)"
+_SIGNAL = ("insert into signal (id, source, fingerprint, starts_at, labels, annotations, generator_url, group_key,"
+           " receiver, first_seen, last_seen) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, now(), now())")
+_RUN = ("insert into run (id, name, namespace, signal_id, workflow_key, trigger, workflow, agent, phase,"
+        " created_at, shown) values (%s, %s, 'shop', %s, 'shop/Workflow/floor', 'errors', %s, %s, 'Cancelled', now(), 0)")
+_STEP = ("insert into step (run_id, name, ordinal, phase, reason, message, attempts, data)"
+         " values (%s, 'restart', 1, %s, '', '', 0, %s)"
          " on conflict (run_id, name) do update set phase = excluded.phase, data = excluded.data")
 _STORY = "insert into story (run_id, at, kind, reason, message) values (%s, clock_timestamp(), %s, %s, %s)"
 
@@ -129,14 +132,12 @@ def _commits(given: dict[str, Any], target: Target, number: int) -> list[list[Ro
         return Row(_STEP, (run, phase, data))
 
     return [
-        [Row("insert into signal (id, source, fingerprint, starts_at, labels, annotations, generator_url, group_key, receiver,"
-             " first_seen, last_seen) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, now(), now())", signal),
-         Row("insert into run (id, name, namespace, signal_id, workflow_key, trigger, workflow, agent, phase,"
-             " created_at, shown) values (%s, %s, 'shop', %s, 'shop/Workflow/floor', 'errors', %s, %s, 'Cancelled', now(), 0)",
-             (run, f"floor-{run}", signal[0], given["workflow"], given["agent"]))],
+        [Row(_SIGNAL, signal), Row(_RUN, (run, f"floor-{run}", signal[0], given["workflow"], given["agent"]))],
         [Row("update run set epoch = epoch + 1, holder = 'floor', held_at = now() where id = %s", (run,))],
-        [Row("insert into evidence (run_id, facts, snapshot) values (%s, %s, %s)", (run, given["facts"], given["snapshot"]))],
-        [Row("update run set started_at = now(), target = %s where id = %s", (given["target"], run)), step("Pending", "{}"), *lines[:3]],
+        [Row("insert into evidence (run_id, facts, snapshot) values (%s, %s, %s)",
+             (run, given["facts"], given["snapshot"]))],
+        [Row("update run set started_at = now(), target = %s where id = %s", (given["target"], run)),
+         step("Pending", "{}"), *lines[:3]],
         [Row("update run set message = 'moved' where id = %s", (run,)), step("Ready", "{}"), *lines[3:5]],
         [Row("insert into target_lock (target_key, run_id) values (%s, %s)", (f"floor/{target.name}", run))],
         [Row("update run set message = 'moved' where id = %s", (run,)), step("Planned", given["step"]), *lines[5:7]],
