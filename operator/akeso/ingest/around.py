@@ -35,6 +35,10 @@ def owned(objects: Iterable[Object], owner: ObjectRef) -> list[Object]:
     return [o for o in objects if (controller_of(o) or {}).get("uid") == owner.uid]
 
 
+def newest_first(objects: Iterable[Object]) -> list[Object]:
+    return sorted(objects, key=lambda o: str(dig(o, "metadata", "creationTimestamp", default="")), reverse=True)
+
+
 def claims(pods: Iterable[Object]) -> set[str]:
     """Names of the PersistentVolumeClaims that these pods mount."""
     volumes = [v for pod in pods for v in dig(pod, "spec", "volumes", default=[])]
@@ -60,6 +64,17 @@ def failing(pod: Object) -> list[tuple[str, int]]:
             if not done and (restarts or ended or not status.get("ready")):
                 found.append((str(status.get("name", "")), restarts))
     return found
+
+
+def unschedulable(pod: Object) -> bool:
+    """True where the scheduler looked at every node and found none."""
+    conditions = dig(pod, "status", "conditions", default=[])
+    return any(c.get("type") == "PodScheduled" and c.get("reason") == "Unschedulable" for c in conditions)
+
+
+def unwell(pod: Object) -> bool:
+    """True where a container of it is not as it should be, or it failed as a whole."""
+    return bool(failing(pod)) or dig(pod, "status", "phase") == "Failed"
 
 
 def worst_first(pods: Sequence[Object], alerted: str) -> list[Object]:

@@ -1,6 +1,7 @@
 """Evidence of one target, gathered once: bounded, at the same time, and honest about what could not be read.
 
-Two round trips: the lists of the namespace; then what needs the pods to be known (nodes, logs, metrics).
+Two round trips: the lists of the namespace; then what needs the pods to be known (nodes, logs, metrics, and whatever a
+failing workload may fail for).
 """
 from __future__ import annotations
 
@@ -10,16 +11,21 @@ from datetime import datetime
 from typing import Final, TypeVar
 
 from akeso.errors import AkesoError, ClusterAway
+from akeso.ingest import neighbours
 from akeso.ingest.around import (
+    TEMPLATED,
     claims,
     concerns,
     event_time,
     failing,
+    newest_first,
     owned,
     pod_labels,
     revision,
     selector_of,
     selects,
+    unschedulable,
+    unwell,
     worst_first,
 )
 from akeso.ingest.series import MINUTES, Wanted, wanted_series
@@ -27,20 +33,27 @@ from akeso.ingest.targets import Resolution, real_labels
 from akeso.model.alert import Alert
 from akeso.model.evidence import PastAction, Series, Snapshot
 from akeso.model.objects import (
+    CRONJOB,
     ENDPOINTSLICE,
     EVENT,
     HPA,
+    JOB,
+    LEASE,
+    LIMITRANGE,
     NAMESPACE,
     NODE,
     PDB,
     POD,
     PVC,
     REPLICASET,
+    RESOURCEQUOTA,
     SERVICE,
+    STORAGECLASS,
     Kind,
     Object,
     ObjectRef,
     dig,
+    ref_of,
 )
 from akeso.ports import ClusterReader, MetricReader
 
@@ -48,7 +61,9 @@ T = TypeVar("T")
 LISTED: Final = 500      # objects asked for in one list
 PODS: Final = 100        # pods kept
 REPLICASETS: Final = 20  # newest revisions kept
-NODES: Final = 20        # nodes of the pods; 100 where the target is a node
+NODES: Final = 20        # nodes of the pods; all, up to LISTED, where a pod finds no node or the target is one
+JOBS: Final = 20         # newest Jobs of a CronJob kept
+LEASES: Final = "kube-node-lease"
 EVENTS: Final = 200      # newest kept
 LOGGED: Final = 4        # failing containers whose logs are read
 LOG_LINES: Final = 100
@@ -135,12 +150,15 @@ class _Gathering:
         """Fill objects, events, logs and series."""
         async with asyncio.TaskGroup() as tasks:
             pods_task = tasks.create_task(self.pods(target, ref, chain, alert))
-            tasks.create_task(self.replica_sets(target, ref))
+            sets_task = tasks.create_task(self.replica_sets(target, ref))
+            tasks.create_task(self.jobs(chain))
             claims_task = tasks.create_task(self.claimed(target, ref, pods_task))
             scalers_task = tasks.create_task(self.autoscalers(target, ref))
             if ref.kind.namespaced:
                 tasks.create_task(self.namespace(ref.namespace))
-                tasks.create_task(self.guards(target, ref))
+                tasks.create_task(self.room(target, ref))
+                services_task = tasks.create_task(self.guards(target, ref))
+                tasks.create_task(self.neighbours(target, ref, pods_task, services_task, sets_task))
             tasks.create_task(self.nodes(ref, pods_task))
             tasks.create_task(self.tails(pods_task))
             tasks.create_task(self.measure(target, alert, pods_task, claims_task, scalers_task))
@@ -166,11 +184,41 @@ class _Gathering:
         self.keep(ordered[:PODS])
         return ordered[:PODS]
 
-    async def replica_sets(self, target: Object, ref: ObjectRef) -> None:
+    async def replica_sets(self, target: Object, ref: ObjectRef) -> list[Object]:
         if target.get("kind") != "Deployment":
-            return
+            return []
         listed = await self.listed(REPLICASET, ref.namespace, labels=selector_of(target))
-        self.keep(sorted(owned(listed, ref), key=revision, reverse=True)[:REPLICASETS])
+        found = sorted(owned(listed, ref), key=revision, reverse=True)[:REPLICASETS]
+        self.keep(found)
+        return found
+
+    async def jobs(self, chain: Sequence[Object]) -> None:
+        """The Jobs of the CronJob behind the alert: whether they fail one after another."""
+        for cron in (o for o in chain if o.get("kind") == CRONJOB.kind):
+            ref = ref_of(cron, CRONJOB)
+            self.keep(newest_first(owned(await self.listed(JOB, ref.namespace), ref))[:JOBS])
+
+    async def room(self, target: Object, ref: ObjectRef) -> None:
+        """What bounds the pods of the namespace: a higher limit, or more replicas, must fit into it."""
+        if target.get("kind") in TEMPLATED:
+            for found in await asyncio.gather(*(self.listed(k, ref.namespace) for k in (LIMITRANGE, RESOURCEQUOTA))):
+                self.keep(found)
+
+    async def neighbours(
+        self, target: Object, ref: ObjectRef, pods: asyncio.Task[list[Object]],
+        services: asyncio.Task[Sequence[Object]], sets: asyncio.Task[list[Object]],
+    ) -> None:
+        """Where it fails: what it may fail for, and who fails too."""
+        if target.get("kind") not in (*TEMPLATED, POD.kind, SERVICE.kind):
+            return
+        mine, known, made = await asyncio.gather(pods, services, sets)
+        refused = neighbours.refusals([target, *made])
+        if not mine or refused or ref.kind == SERVICE or any(unwell(p) for p in mine):
+            self.keep(await neighbours.around(target, ref.namespace, mine, known, refused, self._listed_around))
+
+    async def _listed_around(self, kind: Kind, namespace: str, *, limit: int) -> Sequence[Object]:
+        reading = self.reader.list(kind, namespace, limit=limit)
+        return await self.attempt(f"{kind.plural} around it in {namespace}", reading, ())
 
     async def namespace(self, name: str) -> None:
         found = await self.attempt("namespace", self.reader.get(NAMESPACE, "", name), None)
@@ -178,15 +226,20 @@ class _Gathering:
 
     async def claimed(self, target: Object, ref: ObjectRef, pods: asyncio.Task[list[Object]]) -> list[Object]:
         """The claims that the target's pods mount."""
-        if ref.kind in (NODE, PVC):
-            return [target] if ref.kind == PVC else []
+        if ref.kind == NODE:
+            return []
+        if ref.kind == PVC:
+            self.keep(await self.listed(STORAGECLASS, ""))
+            return [target]
         templated = claims([dig(target, "spec", "template", default={})])
         if not templated and not dig(target, "spec", "volumeClaimTemplates") and ref.kind != POD:
             return []
-        listed, mounting = await asyncio.gather(self.listed(PVC, ref.namespace), pods)
+        listed, classes, mounting = await asyncio.gather(
+            self.listed(PVC, ref.namespace), self.listed(STORAGECLASS, ""), pods)
         names = claims(mounting) | templated
         found = [c for c in listed if dig(c, "metadata", "name") in names]
         self.keep(found)
+        self.keep(classes if found else ())
         return found
 
     async def autoscalers(self, target: Object, ref: ObjectRef) -> list[Object]:
@@ -199,11 +252,11 @@ class _Gathering:
         self.keep(found)
         return found
 
-    async def guards(self, target: Object, ref: ObjectRef) -> None:
-        """Disruption budgets and Services over the target's pods, with the Services' endpoints."""
+    async def guards(self, target: Object, ref: ObjectRef) -> Sequence[Object]:
+        """Disruption budgets and Services over the target's pods, with the Services' endpoints. All Services there."""
         carried = pod_labels(target)
         if not carried and ref.kind != SERVICE:
-            return
+            return ()
         budgets, services, slices = await asyncio.gather(
             *(self.listed(kind, ref.namespace) for kind in (PDB, SERVICE, ENDPOINTSLICE)))
         self.keep(b for b in budgets if selects(selector_of(b), carried))
@@ -211,12 +264,19 @@ class _Gathering:
         self.keep(chosen)
         names = {dig(s, "metadata", "name") for s in chosen}
         self.keep(s for s in slices if dig(s, "metadata", "labels", "kubernetes.io/service-name") in names)
+        return services
 
     async def nodes(self, ref: ObjectRef, pods: asyncio.Task[list[Object]]) -> None:
         if ref.kind == NODE:
-            self.keep(await self.listed(NODE, "", limit=100))
+            lease = self.attempt("lease", self.reader.get(LEASE, LEASES, ref.name), None)
+            found, beat = await asyncio.gather(self.listed(NODE, ""), lease)
+            self.keep([*found, *([beat] if beat is not None else [])])
             return
-        names = dict.fromkeys(str(dig(p, "spec", "nodeName", default="")) for p in await pods)
+        mine = await pods
+        if any(unschedulable(p) for p in mine):  # the scheduler looked at all of them, so must we
+            self.keep(await self.listed(NODE, ""))
+            return
+        names = dict.fromkeys(str(dig(p, "spec", "nodeName", default="")) for p in mine)
         reads = [
             self.attempt(f"Node/{name}", self.reader.get(NODE, "", name), None) for name in list(names)[:NODES] if name
         ]
