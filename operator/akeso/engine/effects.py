@@ -17,8 +17,7 @@ from akeso.model.run import RunPhase, StepPhase, StepRecord
 from akeso.record import codec
 from akeso.render import render_text
 
-MAX_ATTEMPTS = 3                        # re-plans after the object moved under us
-STILL_FRESH = timedelta(seconds=10)     # an agreed change that waited longer for its write is judged once more
+MAX_ATTEMPTS = 3  # re-plans after the object moved under us
 
 
 async def apply(case: Case, name: str) -> Wait | None:
@@ -27,7 +26,7 @@ async def apply(case: Case, name: str) -> Wait | None:
     made = plan_of(record)
     if made.change.verb in (Verb.NOTIFY, Verb.COLLECT):
         return await _outside(case, record, made)
-    if case.now - since(case, record) > STILL_FRESH and not await _begun(case, record, made):
+    if case.snapshot is None and not await _begun(case, record, made):  # agreed to in an earlier pass: judged once more
         try:
             await still_the_same(case, name, made)
         except Refused as refusal:
