@@ -3,5 +3,5 @@ from __future__ import annotations
 
 from akeso.model.api.crd import files
 
-OWNS = ("crds/*",)
+OWNS = ("crds/*.yaml", "crds/Kustomization")
 __all__ = ["OWNS", "files"]
