@@ -21,9 +21,9 @@ from . import alerts, figures
 _SIGNAL = ("insert into signal (id, source, fingerprint, starts_at, labels, annotations, generator_url, group_key,"
            " receiver, first_seen, last_seen, matched) values ")
 _SIGNAL_ROW = "(%s, %s, %s, %s, %s, %s, %s, %s, %s, now(), now(), '{}')"
-_RUN = ("insert into run (id, name, namespace, signal_id, workflow_key, trigger, workflow, agent, wake_at, created_at)"
-        " values ")
-_RUN_ROW = "(%s, %s, %s, %s, %s, %s, %s, %s, now(), now())"
+_RUN = ("insert into run (id, name, namespace, signal_id, workflow_key, trigger, workflow, agent, wake_at, created_at,"
+        " shown) values ")
+_RUN_ROW = "(%s, %s, %s, %s, %s, %s, %s, %s, now(), now(), 0)"  # shown: the operator need not draw these
 Send = Callable[[Any], Awaitable[None]]
 
 

@@ -114,8 +114,9 @@ def _one(database: psycopg.Connection[Any], text: str, *values: Any) -> tuple[An
 
 _SIGNAL = ("insert into signal (id, source, fingerprint, starts_at, labels, annotations, generator_url, group_key,"
            " receiver, first_seen, last_seen) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, now(), now())")
-_RUN = ("insert into run (id, name, namespace, signal_id, workflow_key, trigger, workflow, agent, phase,"
-        " created_at, shown) values (%s, %s, 'shop', %s, 'shop/Workflow/floor', 'errors', %s, %s, 'Cancelled', now(), 0)")
+_RUN = ("insert into run (id, name, namespace, signal_id, workflow_key, trigger, workflow, agent,"
+        " phase, created_at, shown) values (%s, %s, 'shop', %s, 'shop/Workflow/floor', 'errors', %s, %s,"
+        " 'Cancelled', now(), 0)")
 _STEP = ("insert into step (run_id, name, ordinal, phase, reason, message, attempts, data)"
          " values (%s, 'restart', 1, %s, '', '', 0, %s)"
          " on conflict (run_id, name) do update set phase = excluded.phase, data = excluded.data")
