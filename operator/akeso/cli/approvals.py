@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import typer
 
+from akeso.cli.output import clean
 from akeso.cli.session import cluster, find_run
 from akeso.clock import system_clock
 from akeso.errors import InvalidInput, NotFound
@@ -20,7 +21,7 @@ async def decide(kubeconfig: str, *, run: str, namespace: str, decision: str, co
         if not waiting:
             raise NotFound(f"WorkflowRun {name} waits for nobody", why=f"its phase is {dig(obj, 'status', 'phase')}",
                            next_step=f"akeso why {name} -n {namespace}")
-        asked = parse(APPROVAL, waiting[-1])
+        asked = parse(APPROVAL, max(waiting, key=lambda a: str(dig(a, "metadata", "creationTimestamp", default=""))))
         if asked.spec.expiration_time and asked.spec.expiration_time <= system_clock():
             raise InvalidInput("The approval has lapsed", why=f"it was open until {asked.spec.expiration_time}",
                                next_step="wait for the alert to fire again")
@@ -28,6 +29,6 @@ async def decide(kubeconfig: str, *, run: str, namespace: str, decision: str, co
         body = {"decision": decision, "decidedBy": who} | ({"comment": comment} if comment else {})
         ref = ObjectRef(APPROVAL.resource, namespace, asked.name)
         await api.merge(ref, {"spec": body})
-        typer.echo(f"{decision} by {who}: {asked.spec.summary}")
-        if decision == "Approved" and asked.spec.diff:
-            typer.echo(asked.spec.diff)
+        typer.echo(clean(f"{decision} by {who}: {asked.spec.summary}"))
+        for line in (asked.spec.diff or "").split("\n") if decision == "Approved" else ():
+            typer.echo(clean(line))

@@ -1,11 +1,14 @@
 """doctor: is this installation able to heal? One line a check, and for each failure the one command that fixes it."""
 from __future__ import annotations
 
+import asyncio
+import http.client
+import urllib.error
+import urllib.request
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import httpx
 import typer
 
 from akeso.act.rbac import OPERATOR_NAME
@@ -19,7 +22,8 @@ from akeso.model.names import GROUP, MANAGED
 from akeso.model.objects import DEPLOYMENT, NAMESPACE, SERVICEACCOUNT, Kind, Object, dig, marked
 
 CRD = Kind("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False)
-POLICY = Kind("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", namespaced=False)
+POLICY = Kind("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies",
+              namespaced=False)
 OLDEST = (1, 30)  # ValidatingAdmissionPolicy is GA since then
 
 
@@ -46,12 +50,14 @@ Check = Callable[[Patient], Awaitable[Finding]]
 async def api_server(p: Patient) -> Finding:
     version = await p.api.server_version()
     major, minor = (int("".join(c for c in part if c.isdigit()) or 0) for part in version.lstrip("v").split(".")[:2])
-    return Finding("api-server", (major, minor) >= OLDEST, f"Kubernetes {version} answers", "upgrade Kubernetes to 1.30 or later")
+    return Finding("api-server", (major, minor) >= OLDEST, f"Kubernetes {version} answers",
+                   "upgrade Kubernetes to 1.30 or later")
 
 
 async def crds(p: Patient) -> Finding:
     missing = [k.crd_name for k in CUSTOM_KINDS if await p.api.get(CRD, "", k.crd_name) is None]
-    return Finding("crds", not missing, f"missing: {', '.join(missing)}" if missing else f"all {len(CUSTOM_KINDS)} installed",
+    said = f"missing: {', '.join(missing)}" if missing else f"all {len(CUSTOM_KINDS)} installed"
+    return Finding("crds", not missing, said,
                    "kubectl apply --server-side -k crds")
 
 
@@ -78,7 +84,9 @@ async def operator_rights(p: Patient) -> Finding:
               ("create", GROUP, "workflowruns", ""), ("create", "authentication.k8s.io", "tokenreviews", ""),
               ("create", "authorization.k8s.io", "subjectaccessreviews", "")]
     lacks = [f"{verb} {resource}" for verb, group, resource, sub in wanted
-             if not (await p.api.can_i(user, verb, group, resource, sub))[0]] if there else ["its ServiceAccount does not exist"]
+             if not (await p.api.can_i(user, verb, group, resource, sub))[0]]
+    if not there:
+        lacks = ["its ServiceAccount does not exist"]
     return Finding("operator-rights", not lacks, f"{user}: {'; '.join(lacks) if lacks else 'can read what it needs'}",
                    "kubectl apply -f manifests/base/operator-rbac.yaml")
 
@@ -90,7 +98,8 @@ async def least_privilege(p: Patient) -> Finding:
         ("impersonate", "", "serviceaccounts"), ("impersonate", "", "users"))
         if (await p.api.can_i(user, verb, group, resource))[0]]
     return Finding("least-privilege", not can, f"the operator itself may {', '.join(can)}" if can
-                   else "the operator itself may change no workload", f"kubectl get clusterrolebindings -o wide | grep {OPERATOR_NAME}")
+                   else "the operator itself may change no workload",
+                   f"kubectl get clusterrolebindings -o wide | grep {OPERATOR_NAME}")
 
 
 async def workflows(p: Patient) -> Finding:
@@ -110,15 +119,21 @@ async def _all_ready(p: Patient, check: str, kinds: Sequence[CustomKind[Any]], w
             return Finding(check, False, f"{name} was not looked at: is the operator running?", "akeso run")
         if ready.get("status") != "True":
             said, _, fix = str(ready.get("message", "")).partition("Next: ")
-            return Finding(check, False, f"{name} is not Ready: {said}", fix or f"kubectl describe {name.replace(' ', '/')}")
+            return Finding(check, False, f"{name} is not Ready: {said}", fix or _described(obj))
     return Finding(check, bool(found), f"{len(found)} Ready" if found else "there is none", when_none)
+
+
+def _described(obj: Object) -> str:
+    where = dig(obj, "metadata", "namespace", default="")
+    return f"kubectl describe {obj.get('kind')} {dig(obj, 'metadata', 'name')}" + (f" -n {where}" if where else "")
 
 
 async def managed(p: Patient) -> Finding:
     opted = [dig(n, "metadata", "name") for n in await p.api.list(NAMESPACE) if marked(n, MANAGED)]
     some = bool(opted) or any(marked(d, MANAGED) for d in await p.api.list(DEPLOYMENT))
     return Finding("opted-in", some, f"Akeso may act in {', '.join(opted) or 'single objects'}" if some
-                   else "nothing is opted in: every action would be refused", f"kubectl label namespace NAME {MANAGED}=true")
+                   else "nothing is opted in: every action would be refused",
+                   f"kubectl label namespace NAME {MANAGED}=true")
 
 
 async def running(p: Patient) -> Finding:
@@ -126,11 +141,23 @@ async def running(p: Patient) -> Finding:
     if not p.server:
         return Finding("operator", True, "not asked: give --server http://HOST:8080 to check a running operator")
     try:
-        async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
-            answer = await client.get(p.server.rstrip("/") + "/readyz")
-    except httpx.HTTPError as error:
+        status, text = await asyncio.to_thread(_readyz, p.server)
+    except (OSError, ValueError, http.client.HTTPException) as error:
         return Finding("operator", False, f"{p.server} does not answer ({type(error).__name__})", "akeso run")
-    return Finding("operator", answer.status_code == 200, answer.text[:600], "read the operator's log")
+    return Finding("operator", status == 200, text, "read the operator's log")
+
+
+def _readyz(server: str) -> tuple[int, str]:
+    """Status and the beginning of the body. Proxies of the environment are for the internet, not for this."""
+    if not server.startswith(("http://", "https://")):
+        raise ValueError("not an http or https URL")
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(server.rstrip("/") + "/readyz", timeout=5) as answer:
+            return answer.status, answer.read(600).decode(errors="replace")
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read(600).decode(errors="replace")
 
 
 CHECKS: Sequence[Check] = (
@@ -151,6 +178,6 @@ async def examine(kubeconfig: str, *, namespace: str, server: str, output: str) 
     for finding in findings if output != "json" else ():
         typer.echo(f"{'✓' if finding.ok else '✗'} {finding.check:<16} {clean(finding.message)}")
         if not finding.ok and finding.fix:
-            typer.echo(f"  {'':16} fix: {finding.fix}")
+            typer.echo(f"  {'':16} fix: {clean(finding.fix)}")
     if not all(f.ok for f in findings):
         raise typer.Exit(1)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -15,7 +15,7 @@ app = typer.Typer(
 Namespace = Annotated[str, typer.Option(
     "--namespace", "-n", help="Namespace; else the kubeconfig's own, or all where it names none.")]
 AllNamespaces = Annotated[bool, typer.Option("--all-namespaces", "-A", help="All namespaces.")]
-Output = Annotated[str, typer.Option("--output", "-o", help="table, json or name.")]
+Output = Annotated[Literal["table", "json", "name"], typer.Option("--output", "-o")]
 Kubeconfig = Annotated[str, typer.Option("--kubeconfig", help="Path; else as kubectl finds its own.")]
 Comment = Annotated[str, typer.Option("--comment", help="Why; kept in the Approval.")]
 
@@ -31,6 +31,8 @@ def run(
 
     from akeso.cli.operator import run_operator
     host, _, port = listen.rpartition(":")
+    if listen and not port.isdigit():
+        raise typer.BadParameter("must be host:port, such as 127.0.0.1:8080", param_hint="--listen")
     _sync(run_operator, database_url=database_url or None, kubeconfig=kubeconfig or None,
           listen_host=host or None, listen_port=int(port) if port else None, loop=uvloop.new_event_loop)
 
@@ -100,9 +102,10 @@ def doctor(
 @app.command()
 def rbac(
     actions: Annotated[list[str] | None, typer.Argument(help="Actions that the account must be able to do.")] = None,
-    service_account: Annotated[str, typer.Option(help="The ServiceAccount that a Workflow names.")] = "akeso-remediator",
+    service_account: Annotated[
+        str, typer.Option(help="The ServiceAccount that a Workflow names.")] = "akeso-remediator",
     namespace: Annotated[str, typer.Option("--namespace", "-n", help="Its namespace.")] = "default",
-    cluster_wide: Annotated[bool, typer.Option(help="For a ClusterWorkflow: a ClusterRole instead of a Role.")] = False,
+    cluster_wide: Annotated[bool, typer.Option(help="For a ClusterWorkflow: ClusterRole, not Role.")] = False,
 ) -> None:
     """Print the least RBAC for a Workflow: pipe it into kubectl apply -f -"""
     from akeso.cli.offline import print_rbac
@@ -119,7 +122,7 @@ def actions(output: Output = "table") -> None:
 @app.command("eval")
 def eval_(
     directory: Annotated[Path, typer.Argument(help="Folder of scenarios: DIR/*/scenario.yaml.")],
-    output: Annotated[str, typer.Option("--output", "-o", help="text or json.")] = "text",
+    output: Annotated[Literal["text", "json"], typer.Option("--output", "-o")] = "text",
 ) -> None:
     """Decide over frozen scenarios, without a cluster, and score the decisions."""
     from akeso.cli.offline import evaluate
@@ -134,11 +137,12 @@ def _sync(command: Any, /, *args: Any, loop: Callable[[], Any] | None = None, **
 
 def _plain(command: Any, /, *args: Any, **options: Any) -> None:
     """Run it; an error of ours is one readable line and exit code 1."""
+    from akeso.cli.output import clean
     from akeso.errors import AkesoError
     try:
         command(*args, **options)
     except AkesoError as error:
-        typer.echo(f"Error: {error}", err=True)
+        typer.echo(f"Error: {clean(error)}", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import typer
 import yaml
@@ -14,8 +15,9 @@ from akeso.errors import InvalidInput
 
 def print_actions(output: str) -> None:
     found = registry.load()
-    rows = [{"name": a.name, "title": a.title, "targets": [k.kind for k in a.target_kinds], "effect": str(a.effect),
-             "undo": str(a.reversibility), "parameters": a.params.model_json_schema().get("properties", {})} for a in found]
+    rows: list[dict[str, Any]] = [{
+        "name": a.name, "title": a.title, "targets": [k.kind for k in a.target_kinds], "effect": str(a.effect),
+        "undo": str(a.reversibility), "parameters": a.params.model_json_schema().get("properties", {})} for a in found]
     if output == "json":
         as_json(rows)
         return

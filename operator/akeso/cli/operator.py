@@ -50,9 +50,10 @@ async def _serve(op: Operator, stop: asyncio.Event) -> None:
     watch.start()
     pulse = Pulse()
     app = create_app(WebServices(
-        receiver=_receiver(op), dependencies=_dependencies(op, watch), metrics=op.services.metrics.exposition, pulse=pulse))
+        receiver=_receiver(op), dependencies=_dependencies(op, watch), metrics=op.services.metrics.exposition,
+        pulse=pulse))
     loops = [asyncio.create_task(_for_ever(name, start, stop), name=name)
-             for name, start in {**op.tasks(), "pulse": pulse.run}.items()]
+             for name, start in {**op.tasks(), "pulse": pulse.run, "watch": watch.ended}.items()]
     try:
         await serve(app, settings, stop=stop,
                     started=lambda port: log.info(f"listening on {settings.listen_host}:{port}", port=port))
@@ -72,7 +73,7 @@ async def _for_ever(name: str, start: Any, stop: asyncio.Event) -> None:
         await start()
     except asyncio.CancelledError:
         raise
-    except Exception:  # noqa: BLE001 the outermost edge
+    except Exception:  # the outermost edge
         log.exception(f"{name} ended by a bug; stopping")
         stop.set()
 
@@ -170,13 +171,15 @@ def _dependencies(op: Operator, watch: Watch) -> list[Dependency]:
             services.metrics.heartbeat(source, seconds)
         late = [s for s, seconds in seen.items() if seconds > services.settings.heartbeat_max_age_seconds]
         said = ", ".join(f"{s} {seconds} s ago" for s, seconds in seen.items())
-        return (f"late: {', '.join(late)}; " if late else "") + (said or f"no {services.settings.heartbeat_alert} alert yet")
+        late_first = f"late: {', '.join(late)}; " if late else ""
+        return late_first + (said or f"no {services.settings.heartbeat_alert} alert yet")
 
     async def breakers() -> str:
         states = services.breakers.snapshot()
         return ", ".join(f"{name} {state}" for name, state in states.items() if state != "closed") or "all closed"
 
     return [Dependency("database", database, required=True), Dependency("kubernetes", kubernetes),
-            Dependency("definitions", definitions), Dependency("heartbeat", heartbeat), Dependency("breakers", breakers)]
+            Dependency("definitions", definitions), Dependency("heartbeat", heartbeat),
+            Dependency("breakers", breakers)]
 
 

@@ -47,10 +47,11 @@ async def why(kubeconfig: str, *, name: str, namespace: str, output: str) -> Non
 
 
 def print_story(run: Object) -> None:
-    typer.echo(f"{dig(run, 'metadata', 'namespace')}/{dig(run, 'metadata', 'name')}: {dig(run, 'status', 'phase', default='Pending')}")
+    where, phase = f"{dig(run, 'metadata', 'namespace')}/{dig(run, 'metadata', 'name')}", dig(run, "status", "phase")
+    typer.echo(clean(f"{where}: {phase or 'Pending'}"))
     for line in dig(run, "status", "story", default=[]):
         first, *rest = str(line.get("message", "")).split("\n")
-        typer.echo(f"{str(line.get('at', ''))[11:23]:<12}  {line.get('kind', ''):<12}  {clean(first)}")
+        typer.echo(clean(f"{str(line.get('at', ''))[11:23]:<12}  {line.get('kind', ''):<12}  {first}"))
         for more in rest:
             typer.echo(f"{'':28}{clean(more)}")
 
@@ -65,10 +66,11 @@ async def describe(kubeconfig: str, *, name: str, namespace: str) -> None:
             ("Name", dig(run, "metadata", "name")), ("Namespace", dig(run, "metadata", "namespace")),
             ("Workflow", dig(run, "spec", "workflowRef", "name")), ("Trigger", dig(run, "spec", "trigger", "name")),
             ("Alert", dig(run, "spec", "trigger", "alert", "labels", "alertname")), ("Target", status.get("target")),
-            ("Phase", status.get("phase")), ("Started", status.get("startTime")), ("Ended", status.get("completionTime")),
-            ("Decided by", dig(status, "decision", "model"))):
+            ("Phase", status.get("phase")), ("Started", status.get("startTime")),
+            ("Ended", status.get("completionTime")), ("Decided by", dig(status, "decision", "model"))):
         typer.echo(f"{label + ':':<13}{clean(value or '-')}")
-    _section("Conditions", [f"{c['type']:<12} {c['status']:<8} {c['reason']}: {c['message']}" for c in status.get("conditions", [])])
+    _section("Conditions", [
+        f"{c['type']:<12} {c['status']:<8} {c['reason']}: {c['message']}" for c in status.get("conditions", [])])
     _section("Steps", [f"{s['name']:<20} {s['phase']:<20} {s.get('message', '')}" for s in status.get("steps", [])])
     _section("Approvals", [_approval(a) for a in approvals])
     typer.echo("Story:")

@@ -50,7 +50,8 @@ def _payload(path: Path) -> bytes:
         body = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
         raw = orjson.loads(body)
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"{path} cannot be read", why=str(error), next_step="give an Alertmanager webhook payload") from error
+        raise InvalidInput(
+            f"{path} cannot be read", why=str(error), next_step="give an Alertmanager webhook payload") from error
     if isinstance(raw, dict) and "alerts" not in raw and "labels" in raw:
         raw = {"version": "4", "status": "firing", "receiver": "simulate", "externalURL": "", "alerts": [
             {"status": "firing", "startsAt": "2026-01-01T00:00:00Z", "annotations": {}, **raw}]}

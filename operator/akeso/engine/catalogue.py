@@ -139,8 +139,8 @@ class Catalogue:
         kind = custom_kind(key[0])
         if kind == WORKFLOW_RUN:
             await self._write(kind, key, entry, [Problem(
-                Reason.UNSUPPORTED, "this version of Akeso starts runs from alerts only. Next: post an alert that the Workflow "
-                "matches, or try akeso simulate")], {})
+                Reason.UNSUPPORTED, "this version of Akeso starts runs from alerts only. Next: post an alert that the "
+                "Workflow matches, or try akeso simulate")], {})
             return
         try:
             resource = parse(kind, entry.raw)
@@ -157,7 +157,8 @@ class Catalogue:
     async def _look(self, resource: Resource[Any], entry: _Entry) -> tuple[Sequence[Problem], Mapping[str, Any]]:
         if resource.kind in _WORKFLOWS:
             now = self.services.clock()
-            if entry.judge_at is None or entry.judge_at <= now:  # permissions are asked of the API server: not for numbers
+            # permissions are asked of the API server: not for numbers
+            if entry.judge_at is None or entry.judge_at <= now:
                 entry.problems = await problems_of(self.services, resource)
                 entry.judge_at = now + RECHECK_READY
             return entry.problems, await self._workflow_numbers(resource)

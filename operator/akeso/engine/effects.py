@@ -40,7 +40,7 @@ async def apply(case: Case, name: str) -> Wait | None:
 
 
 async def _begun(case: Case, record: StepRecord, made: Plan) -> bool:
-    """True where this attempt has an intent: on its way or settled, it is carried to its end, whatever changed since."""
+    """True where this attempt has an intent: on its way or settled, it is carried to its end whatever changed."""
     key = action_id(case.run.id, record.name, record.attempts, made)
     return any(i.action_id == key for i in await case.services.store.intents(case.run.id))
 
