@@ -92,7 +92,8 @@ class Operator:
             with urllib.request.urlopen(self.url + path, timeout=5) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
+            with error:
+                return error.code, error.read().decode()
 
     def post(self, payload: Mapping[str, Any], path: str = "/v1/alerts") -> tuple[int, str]:
         """Post as Alertmanager does, with the bearer token."""
@@ -103,7 +104,8 @@ class Operator:
             with urllib.request.urlopen(request, timeout=10) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
+            with error:
+                return error.code, error.read().decode()
 
     def alive(self) -> bool:
         return self.process is not None and self.process.poll() is None

@@ -6,8 +6,9 @@ replicas do no harm and an uninstalled operator leaves nothing undeletable behin
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import kopf
@@ -38,9 +39,15 @@ class Watch:
         self._stop.set()
         self._thread.join(timeout)
 
+    async def ended(self) -> None:
+        """Waits for ever. Raises RuntimeError where kopf ended: nothing is seen any more, so the process should end too."""
+        while self._thread.is_alive():
+            await asyncio.sleep(1.0)
+        raise RuntimeError("kopf ended")
+
     @property
     def alive(self) -> bool:
-        """False once kopf's thread ended: the liveness probe fails then and the kubelet restarts us."""
+        """False once kopf's thread ended."""
         return self._thread.is_alive()
 
     def _run(self) -> None:
@@ -72,6 +79,13 @@ class Watch:
         return registry
 
 
+class Backoffs:
+    """Pauses in seconds between attempts at an API server that is away: short, and without an end."""
+
+    def __iter__(self) -> Iterator[float]:
+        return itertools.chain((0.5, 1.0, 2.0), itertools.repeat(4.0))
+
+
 def settings() -> kopf.OperatorSettings:
     """kopf's settings that differ from its defaults, each for the reason in design/engine.md section 2."""
     chosen = kopf.OperatorSettings()
@@ -80,6 +94,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=PREFIX)
     chosen.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=PREFIX)
     chosen.networking.connect_timeout = 10
+    chosen.networking.error_backoffs = Backoffs()      # its own end after a minute, and then kopf with them
     chosen.networking.request_timeout = 30
     chosen.watching.server_timeout = 600
     chosen.watching.client_timeout = 660

@@ -95,6 +95,9 @@ class Connection:
             if status == 401 and self._reload is not None and not last:
                 await self._reload()  # an exec plugin's or file's token has run out; a 401 was never executed
                 continue
+            if status == 403 and not last:  # never executed, so it may be sent again
+                await self._require_started(doing)
+                continue
             if status >= 400:
                 raise from_status(status, data, answered, doing=doing, mutating=changes)
             return data
@@ -116,6 +119,20 @@ class Connection:
             return response.status, response.headers, await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise from_transport(error, doing=doing, mutating=mutating, host=self.host) from error
+
+    async def _require_started(self, doing: str) -> None:
+        """An API server that has just started denies everybody until it has read its roles (measured: half a second).
+
+        Its /readyz says so, or is denied as well; /version too then, which every known user may ask for. Raises
+        ClusterAway: the denial means nothing yet.
+        """
+        for path in ("/readyz", "/version"):
+            status, _, _ = await self._once("GET", path, None, {"Accept": "*/*"}, None, CONNECT_SECONDS, doing, False)
+            if status == 200:
+                return
+            if status != 403:
+                break
+        raise ClusterAway(f"Cannot {doing} yet", why=f"the API server is not ready (HTTP {status})")
 
     async def close(self) -> None:
         await self._api.close()
