@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from akeso.engine.services import Services
 
 RECHECK_BROKEN = timedelta(seconds=20)   # RBAC is not watched: a grant shows at the latest then
+RECHECK_TOUCHED = timedelta(seconds=3)   # at most so often do two writers of one status contradict each other
 RECHECK_READY = timedelta(minutes=10)
 _ASPECTS = ("AgentReady", "TriggersAccepted", "PermissionsGranted")
 _WORKFLOWS = (WORKFLOW.kind, CLUSTER_WORKFLOW.kind)
@@ -74,7 +75,9 @@ class Catalogue:
             changed = old is None or dig(old.raw, "metadata", "generation") != meta.get("generation") \
                 or dig(old.raw, "metadata", "uid") != meta.get("uid")
             if old is not None and not changed:
-                old.raw = obj  # only its status moved, by our own hand or by another replica's
+                if dig(old.raw, "status") != obj.get("status"):  # not as we left it: another replica's hand or a stranger's
+                    old.check_at = min(old.check_at, self.services.clock() + RECHECK_TOUCHED)
+                old.raw = obj
                 self._index(kind, obj)
                 return
             self._entries[key] = _Entry(obj, self.services.clock())

@@ -22,6 +22,7 @@ from akeso.model.alert import Alert, Signal
 from akeso.model.evidence import PastAction
 from akeso.model.objects import ref_of
 from akeso.model.run import Run, RunPhase, StepPhase, StepRecord, StoryLine
+from akeso.record.history import History
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Finding:
 class _NothingKept:
     """Stands in for the ledger: answers about this one alert, remembers steps in memory, writes nothing."""
 
-    def __init__(self, signal: Signal, inner: Any) -> None:
+    def __init__(self, signal: Signal, inner: History | None) -> None:
         self._signal = signal
         self._inner = inner
         self.story: list[StoryLine] = []
@@ -51,11 +52,10 @@ class _NothingKept:
         return None
 
     async def lock_target(self, target_key: str, _run: str) -> str | None:
-        held = await self._inner.target_holder(target_key) if self._inner else None
-        return str(held) if held else None
+        return await self._inner.target_holder(target_key) if self._inner else None
 
-    async def actions_of_agent(self, *_: Any) -> int:
-        return 0
+    async def actions_of_agent(self, namespace: str, name: str, since: datetime) -> int:
+        return await self._inner.actions_of_agent(namespace, name, since) if self._inner else 0
 
     async def past_actions(self, target_key: str, since: datetime, **_: Any) -> list[PastAction]:
         return await self._inner.past_actions(target_key, since) if self._inner else []

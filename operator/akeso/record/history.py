@@ -52,6 +52,11 @@ class History:
             "target_key": codec.bounded(target_key), "since": since, "except_run": except_run})
         return [codec.past_action_from(row) for row in rows]
 
+    async def target_holder(self, target_key: str) -> str | None:
+        """Name of the run that holds the target now; None where none does."""
+        rows = await self._db.rows("target_holder", {"target_key": codec.bounded(target_key)})
+        return str(rows[0]["name"]) if rows else None
+
     async def actions_of_agent(self, namespace: str, name: str, since: datetime) -> int:
         """Changes that runs under this Agent made since then."""
         rows = await self._db.rows("actions_of_agent", {"namespace": namespace, "name": name, "since": since})

@@ -195,6 +195,10 @@ with held as (
 )
 select held.run_id = %(run_id)s::uuid as mine, run.name from held join run on run.id = held.run_id;
 
+-- name: target_holder
+-- The run that holds a target now, by its name.
+select r.name from target_lock l join run r on r.id = l.run_id where l.target_key = %(target_key)s;
+
 -- name: intend
 -- Commits an intention of the newest holder, or returns the one that is already there under this action id.
 with fenced as (

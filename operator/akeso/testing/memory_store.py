@@ -258,6 +258,10 @@ class MemoryStore(MemorySignals, MemoryRuns):
                 found.append(PastAction(at, row.workflow_key, intent.plan.action, key, _outcome(intent, row.run)))
         return found
 
+    async def target_holder(self, target_key: str) -> str | None:
+        holder = self._locks.get(codec.bounded(target_key))
+        return self._rows[holder].run.name if holder else None
+
     async def actions_of_agent(self, namespace: str, name: str, since: datetime) -> int:
         found = 0
         for intent, at in self._intents.values():
