@@ -118,8 +118,8 @@ async def _all_ready(p: Patient, check: str, kinds: Sequence[CustomKind[Any]], w
         if ready is None:
             return Finding(check, False, f"{name} was not looked at: is the operator running?", "akeso run")
         if ready.get("status") != "True":
-            said, _, fix = str(ready.get("message", "")).partition("Next: ")
-            return Finding(check, False, f"{name} is not Ready: {said}", fix or _described(obj))
+            said, *fix = re.split(r"[.;] [Nn]ext: ", str(ready.get("message", "")), maxsplit=1)
+            return Finding(check, False, f"{name} is not Ready: {said}", fix[0] if fix else _described(obj))
     return Finding(check, bool(found), f"{len(found)} Ready" if found else "there is none", when_none)
 
 
