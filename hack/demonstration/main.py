@@ -123,6 +123,10 @@ def play(stage: Stage, act: Act) -> None:
         say(f"Deployment {act.deployment} serves; now the bad change is rolled out")
     broken_at = datetime.now(UTC)
     stage.kubectl.apply(deployment(act, act.then or act.first))
+    for later in ACTS[act.number:]:  # a crash loop takes half a minute to be one: the next incident begins meanwhile
+        if act.then and not later.then:
+            stage.kubectl.apply(deployment(later, later.first))
+            say(f"meanwhile Deployment {later.deployment}, of act {later.number}, begins to crash")
     seen = until(f"a crash of {act.deployment}", lambda: crash_of(stage, act))
     say(f"container {seen['container']} of {seen['pod']}: {seen['reason']}, exit code {seen['exitCode']}")
     run = until(f"a run for {act.deployment}", lambda: run_of(stage, act))

@@ -53,13 +53,14 @@ class Performer:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
 
-    async def dry_run(self, plan: Plan) -> str:
+    async def dry_run(self, plan: Plan, current: Object | None = None) -> str:
         """What the API server says the plan would change: a unified diff for a patch (empty: nothing), else a line.
 
-        The exact request as the plan's ServiceAccount, so permissions and admission speak too. Raises Conflict where
+        The exact request as the plan's ServiceAccount, so permissions and admission speak too. `current`: the object as
+        it was read just now; read again where it is left out. Raises Conflict where
         the object is no longer what the plan was made for, NotFound, Forbidden, Unprocessable, TryLater.
         """
-        current = await self._read(plan)
+        current = current or await self._read(plan)
         if current is None or _uid(current) != plan.uid:
             raise Conflict(f"{plan.change.target} is gone", why="its uid is not the one that was decided about")
         if plan.change.verb is Verb.PATCH:
@@ -70,8 +71,9 @@ class Performer:
         await self._remove(plan, dry_run=True)
         return f"{plan.change.verb} {plan.change.target} (uid {plan.uid})"
 
-    async def perform(self, intent: Intent, *, first_attempt: bool) -> Outcome:
-        """Carry it out, or find out how it ended.
+    async def perform(self, intent: Intent, *, first_attempt: bool, known: Object | None = None) -> Outcome:
+        """Carry it out, or find out how it ended. `known`: the object that was planned for, which saves the read before a
+        first attempt; the write itself tells whether it still holds.
 
         Raises TryLater (ClusterAway, TooManyRequests) and OutcomeUnknown: not settled, call again with
         `first_attempt=False`. Everything else is an Outcome.
@@ -79,7 +81,7 @@ class Performer:
         try:
             match intent.plan.change.verb:
                 case Verb.PATCH:
-                    return await self._patch(intent)
+                    return await self._patch(intent, known if first_attempt else None)
                 case Verb.DELETE | Verb.EVICT:
                     return await self._take_away(intent, first_attempt=first_attempt)
                 case verb:
@@ -118,11 +120,11 @@ class Performer:
                 continue
         raise OutcomeUnknown(f"{plan.change.target} changes too fast to be fenced", next_step="try again")
 
-    async def _patch(self, intent: Intent) -> Outcome:
+    async def _patch(self, intent: Intent, known: Object | None) -> Outcome:
         plan = intent.plan
         unsettled: OutcomeUnknown | None = None
         for _ in range(MAX_SENDS):
-            current = await self._read_back(plan, unsettled)
+            current, known = known or await self._read_back(plan, unsettled), None
             if (settled := _settled(intent, current)) is not None:
                 return settled
             assert current is not None  # noqa: S101 _settled answers for None

@@ -116,6 +116,8 @@ def _receiver(op: Operator) -> Receiver:
         await services.store.beat_heartbeat(source, now)
 
     def explain(alert: Alert) -> Sequence[str]:
+        if alert.status != "firing":
+            return ["a resolved alert starts nothing; it closes its signal and wakes the runs that wait for it"]
         return why_nothing(alert, judge(alert, services.definitions), services.definitions)
 
     return Receiver(

@@ -53,12 +53,14 @@ async def _carry_out(case: Case, record: StepRecord, made: Plan) -> Outcome | Wa
     intent = await case.services.store.intend(
         Intent(key, case.run.id, record.name, case.run.epoch, made), case.run.epoch)
     first = intent.epoch == case.run.epoch
+    known = record.data.get("beforeObject") if case.snapshot is not None and not record.name.endswith("/undo") else None
     failpoints.reach("after-intent")
     if intent.state is not IntentState.INTENT:
         return Outcome(intent.state, intent.message)
     try:
         async with case.services.guard("kubernetes"), case.services.guard(f"action/{made.action}"):
-            outcome = await case.services.performer.perform(replace(intent, epoch=case.run.epoch), first_attempt=first)
+            outcome = await case.services.performer.perform(
+                replace(intent, epoch=case.run.epoch), first_attempt=first, known=known)
     except TooManyRequests as busy:
         waited = _budget_says_no(case, record, busy)
         if waited is not None:

@@ -14,6 +14,7 @@ from akeso.decide.facts.extract import extract
 from akeso.engine import scenario as scenarios
 from akeso.engine.scenario import Scenario
 from akeso.errors import AkesoError, InvalidInput
+from akeso.model.evidence import Facts
 from akeso.model.verdict import ESCALATE, NO_ACTION, Choice
 
 RIGHT, ABSTAINED, NEEDLESS, HARMFUL = "right", "abstained", "needless", "harmful"
@@ -62,8 +63,7 @@ async def _one(path: Path, remedies: Sequence[str]) -> Result:
 
 def evaluate(scenario: Scenario, remedies: Sequence[str]) -> Result:
     """One decision, with the facts that it cites."""
-    facts = extract(scenario.snapshot)
-    choice = rules.choose(facts, scenario.candidates or remedies)
+    facts, choice = decide(scenario, scenario.candidates or remedies)
     cited = [facts[name] for name in choice.facts if name in facts]
     return {
         "id": scenario.id,
@@ -84,6 +84,17 @@ def evaluate(scenario: Scenario, remedies: Sequence[str]) -> Result:
         "message": choice.message,
         "result": classify(choice, scenario),
     }
+
+
+def decide(scenario: Scenario, candidates: Sequence[str]) -> tuple[Facts, Choice]:
+    """About the first alert's object; where no rule knows anything about it, about the one other that rules speak of."""
+    facts = extract(scenario.snapshot)
+    choice = rules.choose(facts, candidates)
+    if choice.rules or not scenario.others:
+        return facts, choice
+    others = [(f, rules.choose(f, candidates)) for f in map(extract, scenario.others)]
+    spoken = {(c.action, c.target): (f, c) for f, c in others if c.rules}
+    return next(iter(spoken.values())) if len(spoken) == 1 else (facts, choice)
 
 
 def classify(choice: Choice, scenario: Scenario) -> str:

@@ -26,6 +26,7 @@ from akeso.sdk.action import Action, Context, Params
 AnyAction = Action[Any]
 LOOK_AGAIN = timedelta(minutes=1)  # for an answer whose watch event was missed
 PATIENCE = timedelta(minutes=5)  # how long a disruption budget or a throttle may say no to the dry run
+OUTSIDE = (Verb.NOTIFY, Verb.COLLECT)  # nothing to undo or to compare with, so no image of the object is kept
 _GOES_ON: dict[str, Any] = {"phase": RunPhase.RUNNING, "reason": "", "message": ""}  # it no longer waits for a person
 
 
@@ -50,7 +51,7 @@ async def plan(case: Case, name: str) -> Wait | None:
     made, before = found
     await case.commit(
         moved(record, StepPhase.PLANNED, Reason.ANSWERED, made.change.summary, case.now, plan=plan_to_json(made),
-              beforeObject=_trimmed(before)),
+              beforeObject={} if made.change.verb in OUTSIDE else _trimmed(before)),
         story=[("plan", made.action, f"{name}: {made.change.summary}"),
                ("gate", Reason.READY, f"{name}: all {len(BEFORE_ACTING)} gates passed; dry run accepted as "
                                       f"ServiceAccount {made.service_account}")])
@@ -91,10 +92,10 @@ async def make_plan(case: Case, step: Step) -> tuple[Plan, Object] | None:
             generation=int(dig(target, "metadata", "generation", default=0)),
             resource_version=str(dig(target, "metadata", "resourceVersion", default="")),
             effect=action.effect, reversibility=action.reversibility, service_account=case.service_account)
-        if change.verb in (Verb.NOTIFY, Verb.COLLECT):
+        if change.verb in OUTSIDE:
             return made, target
         try:
-            return replace(made, diff=await case.services.performer.dry_run(made)), target
+            return replace(made, diff=await case.services.performer.dry_run(made, target)), target
         except Forbidden as error:
             raise Refused(
                 Reason.ACTION_FORBIDDEN, f"ServiceAccount {case.service_account} may not do this: {error.what}",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from akeso.engine.services import Services
 
 EventKind = Literal["Normal", "Warning"]
+_AT_ONCE = 8  # pictures drawn at the same time: in a storm the webhook and the workers come first
 _SWEEP_SECONDS = 5.0
 _GATHER_SECONDS = 0.2  # a run that moves fast is drawn once, and not while it hurries from the alert to its write
 # story reason -> (type, action), the table of design/kubernetes-api.md 1.9
@@ -78,7 +79,8 @@ class StatusProjector:
     async def drain(self) -> None:
         """Draw what is due now."""
         batch, self._due = list(self._due), {}
-        await asyncio.gather(*(self._draw_safely(i) for i in batch))
+        for some in (batch[i:i + _AT_ONCE] for i in range(0, len(batch), _AT_ONCE)):
+            await asyncio.gather(*(self._draw_safely(i) for i in some))
 
     async def _sweep(self) -> None:
         try:

@@ -31,7 +31,7 @@ class Problem:
 
 async def problems_of(services: Services, resource: Resource[WorkflowSpec]) -> list[Problem]:
     """Empty where the Workflow can work. Raises ClusterAway where permissions cannot be asked now."""
-    found = [*_steps(services, resource.spec), *_triggers(services, resource), *_agent(services, resource)]
+    found = [*_steps(services, resource.spec), *_triggers(services, resource), *_policies(resource.spec), *_agent(services, resource)]
     if not found:
         found += await _permissions(services, resource)
     return found
@@ -94,6 +94,12 @@ def _triggers(services: Services, resource: Resource[WorkflowSpec]) -> Iterator[
         if trigger.alert is None:
             yield Problem(Reason.UNSUPPORTED, f"trigger `{trigger.name}`: only `alert` triggers are supported by this "
                           "version of Akeso. Next: use an `alert` trigger", "TriggersAccepted")
+
+
+def _policies(spec: WorkflowSpec) -> Iterator[Problem]:
+    if spec.concurrency_policy == "Replace":
+        yield Problem(Reason.UNSUPPORTED, "`concurrencyPolicy: Replace` is not supported by this version of Akeso. "
+                      "Next: use Forbid (the default) or Allow")
 
 
 def _agent(services: Services, resource: Resource[WorkflowSpec]) -> Iterator[Problem]:

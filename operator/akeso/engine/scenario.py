@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -34,6 +34,7 @@ class Scenario:
     candidates: Sequence[str] = ()
     right: Sequence[str] = ()
     harmful: Sequence[str] = ()
+    others: Sequence[Snapshot] = ()  # the same seen from the other objects that alerts of the notification are about
 
 
 class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
@@ -65,7 +66,8 @@ async def build(raw: Raw, name: str = "") -> Scenario:
     alerts = alerts_of(raw.get("alert"), now)
     objects, events = _objects(raw.get("objects")), _objects(raw.get("events"), "Event")
     logs = {str(k): str(v) for k, v in _mapping(raw.get("logs")).items()}
-    target = (await resolve(alerts[0], FrozenCluster(objects, events, logs))).target
+    targets = await _targets(alerts, FrozenCluster(objects, events, logs))
+    target, alerts = targets[0]
     expect = _mapping(raw.get("expect"))
     snapshot = Snapshot(
         now=now,
@@ -85,7 +87,24 @@ async def build(raw: Raw, name: str = "") -> Scenario:
         _names(raw.get("candidates")),
         _names(expect.get("right")),
         _names(expect.get("harmful")),
+        tuple(replace(snapshot, target=other, alerts=seen) for other, seen in targets[1:]),
     )
+
+
+async def _targets(
+    alerts: tuple[Alert, ...], reader: FrozenCluster,
+) -> list[tuple[ObjectRef | None, tuple[Alert, ...]]]:
+    """Every object that an alert is about, each with the alerts so ordered that its own comes first.
+
+    Live, each of them is a run of its own. An alert that names no object, such as a Watchdog, hides no other.
+    """
+    firing = [a for a in alerts if a.status == "firing"] or list(alerts)
+    found: dict[str, tuple[ObjectRef | None, tuple[Alert, ...]]] = {}
+    for one in firing:
+        target = (await resolve(one, reader)).target
+        if target is not None and target.key not in found:
+            found[target.key] = (target, (one, *(a for a in alerts if a is not one)))
+    return list(found.values()) or [(None, alerts)]
 
 
 def alerts_of(raw: Any, now: datetime) -> tuple[Alert, ...]:
