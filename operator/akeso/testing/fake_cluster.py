@@ -66,6 +66,7 @@ class FakeServer:
     """The part of `kube.client.Connection` that Cluster uses."""
 
     host = "memory"
+    namespace = ""  # of the kubeconfig's context
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock

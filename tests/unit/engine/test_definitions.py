@@ -50,7 +50,8 @@ async def test_a_workflow_that_can_work_has_no_problem() -> None:
 
 BROKEN: list[tuple[dict[str, Any], str, str]] = [
     (spec({**SCALE, "action": {"name": "scale_deploymnt"}}), Reason.UNKNOWN_ACTION, "did you mean scale_deployment"),
-    (spec({**SCALE, "action": {"name": "scale_deployment", "with": {"replica": 1}}}), Reason.INVALID_SPEC, "with.replica"),
+    (spec({**SCALE, "action": {"name": "scale_deployment", "with": {"replica": 1}}}), Reason.INVALID_SPEC,
+     "with.replica"),
     (spec({**SCALE, "action": {"name": "scale_deployment", "with": {"replicas": 3}, "target": {
         "group": "apps", "kind": "Deployment", "name": "{{ x }}"}}}), Reason.UNSUPPORTED, "templates"),
     (spec({"name": "a", "approval": {}}), Reason.UNSUPPORTED, "autonomy Approve"),
@@ -60,8 +61,8 @@ BROKEN: list[tuple[dict[str, Any], str, str]] = [
     (spec({**SCALE, "retry": {"limit": 1}}), Reason.UNSUPPORTED, "`retry`"),
     (spec({**SCALE, "condition": {"cel": "1 +"}}), Reason.CONDITION_INVALID, "condition.cel"),
     (spec({"name": "a", "verify": {"cel": "((("}}), Reason.CONDITION_INVALID, "verify.cel"),
-    (spec({**SCALE, "name": "a", "dependsOn": ["b"]}, {**SCALE, "name": "b", "dependsOn": ["a"]}), Reason.CYCLE_IN_STEPS,
-     "circle"),
+    (spec({**SCALE, "name": "a", "dependsOn": ["b"]}, {**SCALE, "name": "b", "dependsOn": ["a"]}),
+     Reason.CYCLE_IN_STEPS, "circle"),
     ({**SPEC, "triggers": [{"name": "t", "schedule": {"cron": "* * * * *"}}]}, Reason.UNSUPPORTED, "alert"),
     ({**SPEC, "triggers": [{"name": "t", "alert": {"matchers": [
         {"name": "a", "value": "(", "matchType": "=~"}]}}]}, Reason.INVALID_SPEC, "matcher"),

@@ -33,7 +33,7 @@ class Hook(BaseHTTPRequestHandler):
 @pytest.fixture
 def hook() -> Iterator[tuple[str, type[Hook]]]:
     class Mine(Hook):
-        got = []
+        got: list[tuple[dict[str, str], Any]] = []  # noqa: RUF012 a class of its own for each test
     server = ThreadingHTTPServer(("127.0.0.1", 0), Mine)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
