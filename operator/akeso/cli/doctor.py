@@ -87,8 +87,10 @@ async def operator_rights(p: Patient) -> Finding:
              if not (await p.api.can_i(user, verb, group, resource, sub))[0]]
     if not there:
         lacks = ["its ServiceAccount does not exist"]
-    return Finding("operator-rights", not lacks, f"{user}: {'; '.join(lacks) if lacks else 'can read what it needs'}",
-                   "kubectl apply -f manifests/base/operator-rbac.yaml")
+    fix = "kubectl apply -f manifests/base/operator-rbac.yaml"
+    if await p.api.get(NAMESPACE, "", p.namespace) is None:
+        fix = f"kubectl create namespace {p.namespace} && {fix}"
+    return Finding("operator-rights", not lacks, f"{user}: {'; '.join(lacks) if lacks else 'can read what it needs'}", fix)
 
 
 async def least_privilege(p: Patient) -> Finding:

@@ -27,13 +27,17 @@ def print_actions(output: str) -> None:
         typer.echo(f"not registered: {problem}", err=True)
 
 
-def print_rbac(actions: Sequence[str], service_account: str, namespace: str, cluster_wide: bool) -> None:
+def print_rbac(
+    actions: Sequence[str], service_account: str, namespace: str, cluster_wide: bool, secrets: Sequence[str] = (),
+) -> None:
     found = registry.load()
     unknown = [name for name in actions if name not in found]
     if unknown:
         raise InvalidInput(f"No action {', '.join(unknown)} is registered", next_step="akeso actions")
     rules = found.rules_for(actions or found.names())
-    documents = rbac.tenant(namespace, service_account, rules, cluster_wide=cluster_wide)
+    documents = rbac.secret_reader(namespace, secrets) if secrets else []
+    if actions or not secrets:
+        documents += rbac.tenant(namespace, service_account, rules, cluster_wide=cluster_wide)
     typer.echo(yaml.safe_dump_all(documents, sort_keys=False), nl=False)
 
 

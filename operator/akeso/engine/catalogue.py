@@ -75,7 +75,7 @@ class Catalogue:
             changed = old is None or dig(old.raw, "metadata", "generation") != meta.get("generation") \
                 or dig(old.raw, "metadata", "uid") != meta.get("uid")
             if old is not None and not changed:
-                if dig(old.raw, "status") != obj.get("status"):  # not as we left it: another replica's hand or a stranger's
+                if dig(old.raw, "status") != obj.get("status"):  # another replica's hand, or a stranger's
                     old.check_at = min(old.check_at, self.services.clock() + RECHECK_TOUCHED)
                 old.raw = obj
                 self._index(kind, obj)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from akeso.decide.ask import FallbackChain
 from akeso.decide.providers.build import Provider, build
-from akeso.errors import AkesoError, GiveUp, ModelAway
+from akeso.errors import AkesoError, Forbidden, GiveUp, ModelAway
 from akeso.model.api.agent import AgentSpec
 from akeso.model.api.common import SecretKeyRef
 from akeso.model.api.endpoint import ModelEndpointSpec
@@ -63,7 +63,11 @@ class Models:
     async def _secret(self, namespace: str, ref: SecretKeyRef | None) -> str | None:
         if ref is None:
             return None
-        secret = await self._cluster.get(SECRET, namespace, ref.name)
+        try:
+            secret = await self._cluster.get(SECRET, namespace, ref.name)
+        except Forbidden as error:
+            raise GiveUp(f"Secret {ref.name} may not be read", why="the operator reads no Secret that was not lent to it",
+                         next_step=f"akeso rbac --secret {ref.name} -n {namespace} | kubectl apply -f -") from error
         value = dig(secret, "data", ref.key)
         if value is None:
             raise GiveUp(

@@ -99,7 +99,8 @@ async def make_plan(case: Case, step: Step) -> tuple[Plan, Object] | None:
         except Forbidden as error:
             raise Refused(
                 Reason.ACTION_FORBIDDEN, f"ServiceAccount {case.service_account} may not do this: {error.what}",
-                next_step=f"akeso rbac --workflow {case.run.workflow['name']} -n {case.home} | kubectl apply -f -",
+                next_step=f"akeso rbac --service-account {case.spec.service_account_name} -n {case.home} {action.name}"
+                          " | kubectl apply -f -",
             ) from error
         except Conflict as error:
             raise TryLater(f"{ref} changes while it is being planned for", why=error.what, after=0.5) from error

@@ -17,7 +17,7 @@ from akeso.engine.judge import decide
 from akeso.engine.planning import action_of, gate_input, make_plan, target_of
 from akeso.engine.services import Services
 from akeso.errors import AkesoError, Refused
-from akeso.ingest.matching import Matched, match
+from akeso.ingest.matching import Matched, judge, why_nothing
 from akeso.model.alert import Alert, Signal
 from akeso.model.evidence import PastAction
 from akeso.model.objects import ref_of
@@ -76,12 +76,13 @@ class _Silent:
 
 async def simulate(services: Services, alert: Alert) -> list[Finding]:
     """One list of findings over all Workflows that match, highest priority first."""
-    matched = match(alert, services.definitions)
-    if not matched:
-        return [Finding("alert", f"{alert.name}: no Workflow matches {dict(alert.labels)}. Next: kubectl get akwf -A, "
-                        "and compare `triggers[].alert.matchers` with these labels", ok=False)]
-    findings: list[Finding] = []
-    for one in matched:
+    judged = judge(alert, services.definitions)
+    if not judged.matched:
+        why = "; ".join(why_nothing(alert, judged, services.definitions))
+        return [Finding("alert", f"{alert.name} starts nothing: {why}. Next: kubectl get akwf -A, and compare "
+                        f"`triggers[].alert.matchers` with {dict(alert.labels)}", ok=False)]
+    findings = [Finding("alert", f"passed over: {why}", ok=False) for why in judged.passed_over]
+    for one in judged.matched:
         resource = one.workflow
         findings.append(Finding("alert", f"{alert.name} matches {resource.key}, trigger {one.trigger.name}"))
         findings += await _one(services, alert, one)
