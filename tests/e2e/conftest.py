@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from hack.rig.operator import Operator
-
 from tests.e2e.staging import Stage, audited, control_plane, remove_namespace, staged
 
 

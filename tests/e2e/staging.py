@@ -7,7 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -191,7 +191,5 @@ class Alertmanager:
 
 def remove_namespace(kubectl: Kubectl, name: str) -> None:
     """Begin to remove it; nobody waits."""
-    try:
+    with suppress(KubectlError):  # the cluster may be gone before it
         kubectl("delete", "namespace", name, "--wait=false")
-    except KubectlError:
-        pass  # the cluster may be gone before it
