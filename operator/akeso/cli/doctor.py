@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,7 +15,7 @@ import typer
 from akeso.act.rbac import OPERATOR_NAME
 from akeso.cli.output import as_json, clean
 from akeso.cli.session import cluster
-from akeso.errors import AkesoError
+from akeso.errors import AkesoError, NotFound
 from akeso.kube.cluster import Cluster
 from akeso.model.api.kinds import AGENT, CLUSTER_WORKFLOW, CUSTOM_KINDS, MODEL_ENDPOINT, WORKFLOW, CustomKind
 from akeso.model.conditions import condition
@@ -24,6 +25,7 @@ from akeso.model.objects import DEPLOYMENT, NAMESPACE, SERVICEACCOUNT, Kind, Obj
 CRD = Kind("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False)
 POLICY = Kind("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies",
               namespaced=False)
+INSTALL_CRDS = "kubectl apply --server-side -k crds"
 OLDEST = (1, 30)  # ValidatingAdmissionPolicy is GA since then
 
 
@@ -57,8 +59,7 @@ async def api_server(p: Patient) -> Finding:
 async def crds(p: Patient) -> Finding:
     missing = [k.crd_name for k in CUSTOM_KINDS if await p.api.get(CRD, "", k.crd_name) is None]
     said = f"missing: {', '.join(missing)}" if missing else f"all {len(CUSTOM_KINDS)} installed"
-    return Finding("crds", not missing, said,
-                   "kubectl apply --server-side -k crds")
+    return Finding("crds", not missing, said, INSTALL_CRDS)
 
 
 async def names(p: Patient) -> Finding:
@@ -105,15 +106,18 @@ async def least_privilege(p: Patient) -> Finding:
 
 
 async def workflows(p: Patient) -> Finding:
-    return await _all_ready(p, "workflows", (WORKFLOW, CLUSTER_WORKFLOW), "kubectl apply -f manifests/examples/")
+    return await _all_ready(p, "workflows", (WORKFLOW, CLUSTER_WORKFLOW), "kubectl apply -f manifests/examples/crash-loops.yaml")
 
 
 async def agents(p: Patient) -> Finding:
-    return await _all_ready(p, "agents", (AGENT, MODEL_ENDPOINT), "kubectl apply -f manifests/examples/")
+    return await _all_ready(p, "agents", (AGENT, MODEL_ENDPOINT), "kubectl apply -f manifests/examples/crash-loops.yaml")
 
 
 async def _all_ready(p: Patient, check: str, kinds: Sequence[CustomKind[Any]], when_none: str) -> Finding:
-    found: list[Object] = [o for k in kinds for o in await p.api.list(k.resource)]
+    try:
+        found: list[Object] = [o for k in kinds for o in await p.api.list(k.resource)]
+    except NotFound:
+        return Finding(check, False, "their custom resources are not installed", INSTALL_CRDS)
     for obj in found:
         ready = condition(dig(obj, "status", "conditions", default=[]), "Ready")
         name = f"{obj.get('kind')} {dig(obj, 'metadata', 'namespace', default='')}/{dig(obj, 'metadata', 'name')}"

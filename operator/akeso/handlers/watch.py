@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import kopf
@@ -30,6 +31,7 @@ class Watch:
         self._observe = observe
         self._loop = loop
         self._stop = threading.Event()
+        self._ended = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
 
     def start(self) -> None:
@@ -40,9 +42,8 @@ class Watch:
         self._thread.join(timeout)
 
     async def ended(self) -> None:
-        """Waits for ever. Raises RuntimeError where kopf ended: nothing is seen any more, so the process should end too."""
-        while self._thread.is_alive():
-            await asyncio.sleep(1.0)
+        """Waits for ever. Raises RuntimeError where kopf ended: nothing is seen any more, so the process must end."""
+        await self._ended.wait()
         raise RuntimeError("kopf ended")
 
     @property
@@ -51,7 +52,11 @@ class Watch:
         return self._thread.is_alive()
 
     def _run(self) -> None:
-        asyncio.run(self._operate())
+        try:
+            asyncio.run(self._operate())
+        finally:
+            with suppress(RuntimeError):  # the main loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._ended.set)
 
     async def _operate(self) -> None:
         stop = asyncio.Event()

@@ -55,6 +55,8 @@ async def test_a_kopf_that_dies_is_noticed(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(kopf, "operator", dies)
     watching = Watch(lambda *_: None, asyncio.get_running_loop())
     watching.start()
+    with pytest.raises(RuntimeError, match="kopf ended"):
+        await asyncio.wait_for(watching.ended(), 5)
     await asyncio.to_thread(watching._thread.join, 5)
     assert not watching.alive
 
