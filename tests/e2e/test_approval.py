@@ -15,7 +15,7 @@ from tests.e2e.scene import Scene, agent, akeso, condition, deployment, endpoint
 from tests.e2e.staging import Stage, remove_namespace, until
 
 pytestmark = pytest.mark.e2e
-PATIENCE = "20"  # seconds that an Approval stays open: only the test of its expiry waits for that
+PATIENCE = "15"  # seconds that an Approval stays open: only the test of its expiry waits for that
 
 
 @pytest.fixture(scope="module")

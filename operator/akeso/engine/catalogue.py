@@ -34,7 +34,7 @@ from akeso.model.objects import Object, ObjectRef, dig
 if TYPE_CHECKING:
     from akeso.engine.services import Services
 
-RECHECK_BROKEN = timedelta(seconds=20)   # RBAC is not watched: a grant shows at the latest then
+RECHECK_BROKEN = timedelta(seconds=10)   # RBAC is not watched: a grant shows at the latest then
 RECHECK_TOUCHED = timedelta(seconds=3)   # at most so often do two writers of one status contradict each other
 RECHECK_READY = timedelta(minutes=10)
 _ASPECTS = ("AgentReady", "TriggersAccepted", "PermissionsGranted")
