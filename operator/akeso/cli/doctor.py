@@ -26,6 +26,7 @@ CRD = Kind("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customreso
 POLICY = Kind("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies",
               namespaced=False)
 INSTALL_CRDS = "kubectl apply --server-side -k crds"
+EXAMPLE = "kubectl apply -f manifests/examples/crash-loops.yaml"
 OLDEST = (1, 30)  # ValidatingAdmissionPolicy is GA since then
 
 
@@ -91,7 +92,8 @@ async def operator_rights(p: Patient) -> Finding:
     fix = "kubectl apply -f manifests/base/operator-rbac.yaml"
     if await p.api.get(NAMESPACE, "", p.namespace) is None:
         fix = f"kubectl create namespace {p.namespace} && {fix}"
-    return Finding("operator-rights", not lacks, f"{user}: {'; '.join(lacks) if lacks else 'can read what it needs'}", fix)
+    said = "; ".join(lacks) if lacks else "can read what it needs"
+    return Finding("operator-rights", not lacks, f"{user}: {said}", fix)
 
 
 async def least_privilege(p: Patient) -> Finding:
@@ -106,11 +108,11 @@ async def least_privilege(p: Patient) -> Finding:
 
 
 async def workflows(p: Patient) -> Finding:
-    return await _all_ready(p, "workflows", (WORKFLOW, CLUSTER_WORKFLOW), "kubectl apply -f manifests/examples/crash-loops.yaml")
+    return await _all_ready(p, "workflows", (WORKFLOW, CLUSTER_WORKFLOW), EXAMPLE)
 
 
 async def agents(p: Patient) -> Finding:
-    return await _all_ready(p, "agents", (AGENT, MODEL_ENDPOINT), "kubectl apply -f manifests/examples/crash-loops.yaml")
+    return await _all_ready(p, "agents", (AGENT, MODEL_ENDPOINT), EXAMPLE)
 
 
 async def _all_ready(p: Patient, check: str, kinds: Sequence[CustomKind[Any]], when_none: str) -> Finding:

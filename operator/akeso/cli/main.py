@@ -107,7 +107,8 @@ def rbac(
     namespace: Annotated[str, typer.Option("--namespace", "-n", help="Its namespace.")] = "default",
     cluster_wide: Annotated[bool, typer.Option(help="For a ClusterWorkflow: ClusterRole, not Role.")] = False,
     secret: Annotated[
-        list[str] | None, typer.Option(help="Only this: let the operator read a Secret that a ModelEndpoint names.")] = None,
+        list[str] | None,
+        typer.Option(help="Only this: let the operator read a Secret that a ModelEndpoint names.")] = None,
 ) -> None:
     """Print the least RBAC for a Workflow: pipe it into kubectl apply -f -"""
     from akeso.cli.offline import print_rbac

@@ -66,7 +66,8 @@ class Models:
         try:
             secret = await self._cluster.get(SECRET, namespace, ref.name)
         except Forbidden as error:
-            raise GiveUp(f"Secret {ref.name} may not be read", why="the operator reads no Secret that was not lent to it",
+            raise GiveUp(f"Secret {ref.name} may not be read",
+                         why="the operator reads no Secret that was not lent to it",
                          next_step=f"akeso rbac --secret {ref.name} -n {namespace} | kubectl apply -f -") from error
         value = dig(secret, "data", ref.key)
         if value is None:

@@ -31,7 +31,8 @@ class Problem:
 
 async def problems_of(services: Services, resource: Resource[WorkflowSpec]) -> list[Problem]:
     """Empty where the Workflow can work. Raises ClusterAway where permissions cannot be asked now."""
-    found = [*_steps(services, resource.spec), *_triggers(services, resource), *_policies(resource.spec), *_agent(services, resource)]
+    found = [*_steps(services, resource.spec), *_triggers(services, resource), *_policies(resource.spec),
+             *_agent(services, resource)]
     if not found:
         found += await _permissions(services, resource)
     return found

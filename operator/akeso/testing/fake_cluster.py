@@ -185,8 +185,7 @@ class FakeServer:
             new = {**new, "status": old["status"]} if "status" in old else {k: new[k] for k in new if k != "status"}
         if new == old:
             return old
-        if new.get("spec") != old.get("spec") and "generation" in old["metadata"]:
-            new["metadata"]["generation"] = old["metadata"]["generation"] + 1
+        _count(where.key[1], old, new)
         if dry:
             return new
         self._store(where.key, new)
@@ -246,10 +245,9 @@ class FakeCluster(Cluster):
     def change(self, plural: str, namespace: str, name: str, change: Callable[[dict[str, Any]], None]) -> None:
         """Somebody else changes an object: its generation moves where its spec did."""
         obj = self.find(plural, namespace, name)
-        before = deepcopy(obj.get("spec"))
+        before = deepcopy(obj)
         change(obj)
-        if obj.get("spec") != before and "generation" in obj["metadata"]:
-            obj["metadata"]["generation"] += 1
+        _count(plural, before, obj)
         self.server._store(_key(obj), obj)
 
     def fail(
@@ -296,6 +294,13 @@ def _key(obj: Object) -> Key:
     plural = _PLURALS.get(obj["kind"], f"{str(obj['kind']).lower()}s")
     meta = obj["metadata"]
     return group, plural, "" if plural in _CLUSTER_SCOPED else meta.get("namespace", ""), meta["name"]
+
+
+def _count(plural: str, old: Object, new: dict[str, Any]) -> None:
+    """Move the generation where the API server does: with the spec, and for Deployments with the annotations too."""
+    annotated = plural == "deployments" and dig(old, "metadata", "annotations") != dig(new, "metadata", "annotations")
+    if "generation" in old["metadata"] and (annotated or new.get("spec") != old.get("spec")):
+        new["metadata"]["generation"] = old["metadata"]["generation"] + 1
 
 
 def _selector(text: str) -> dict[str, str]:
