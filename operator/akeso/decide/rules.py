@@ -169,8 +169,10 @@ def _named(fired: Fired, facts: Facts, candidates: Sequence[str]) -> Choice:
     because = f"{rule.why} ({told_facts})."
     if rule.action in (NO_ACTION, ESCALATE):
         return Choice(rule.action, f"{fired.target}: {because}", fired.facts, (rule.id,), target=fired.target)
-    for name in (rule.action, *rule.instead):
-        if name in candidates:
+    offered = [name for name in (*rule.instead, rule.action) if name in candidates]
+    about = about_dependency(facts) if fired.prefix else facts
+    for name in offered:  # the narrower remedy first, where it is offered
+        if not contradictions(name, about):
             return Choice(name, f"{name} on {fired.target}: {because}", fired.facts, (rule.id,), target=fired.target)
     message = f"The remedy that fits is {rule.action} on {fired.target}, which is not among the candidates: {because}"
     return Choice(ESCALATE, message, fired.facts, (rule.id,), target=fired.target)

@@ -87,7 +87,7 @@ def evaluate(scenario: Scenario, remedies: Sequence[str]) -> Result:
 
 
 def decide(scenario: Scenario, candidates: Sequence[str]) -> tuple[Facts, Choice]:
-    """About the first alert's object; where no rule knows anything about it, about the one other that rules speak of."""
+    """About the first alert's object; where no rule speaks of it, about the only other one."""
     facts = extract(scenario.snapshot)
     choice = rules.choose(facts, candidates)
     if choice.rules or not scenario.others:

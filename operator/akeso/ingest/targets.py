@@ -16,11 +16,13 @@ from akeso.model.alert import Alert
 from akeso.model.names import Reason
 from akeso.model.objects import (
     CRONJOB,
+    DAEMONSET,
     DEPLOYMENT,
     HPA,
     NODE,
     POD,
     REPLICASET,
+    STATEFULSET,
     Kind,
     Object,
     ObjectRef,
@@ -31,8 +33,16 @@ from akeso.model.objects import (
 )
 from akeso.ports import ClusterReader
 
+_OWNERS: Final = (Look(DEPLOYMENT, "deployment"), Look(STATEFULSET, "statefulset"), Look(DAEMONSET, "daemonset"))
 FOUND: Final = "TargetFound"
 EXPORTERS: Final = ("kube-state-metrics", "node-exporter", "prometheus-node-exporter")
+OTHER_NAMES: Final = {
+    "pod_name": "pod", "kubernetes_pod_name": "pod", "kubernetes_namespace": "namespace", "container_name": "container",
+    "deployment_name": "deployment", "statefulset_name": "statefulset", "node_name": "node", "kubernetes_node": "node",
+    "hpa": "horizontalpodautoscaler",
+}
+"""Labels of older kubelets, of relabelling and of service discovery, and the names that the rows know."""
+_OWNER_LABELS: Final = ("deployment", "statefulset", "daemonset", "replicaset")
 _TRAPPED: Final = ("namespace", "pod", "container", "node", "service", "instance", "job")
 
 
@@ -101,14 +111,33 @@ def real_labels(given: Mapping[str, str]) -> Mapping[str, str]:
     """
     exported = {name: given[f"exported_{name}"] for name in _TRAPPED if given.get(f"exported_{name}")}
     if not exported:
-        return given
+        return _renamed(given)
     mine = {k: v for k, v in given.items() if k not in ("namespace", "pod", "container", "service")}
-    return {**mine, **exported}
+    if "namespace" not in exported and given.get("namespace"):
+        mine["namespace"] = given["namespace"]  # relabelled; the API server confirms the pair or knows neither
+    return _renamed({**mine, **exported})
+
+
+def _renamed(given: Mapping[str, str]) -> Mapping[str, str]:
+    """With the label names of kube-state-metrics added where only an older or a mixin's name is there."""
+    other = {name: given[key] for key, name in OTHER_NAMES.items() if given.get(key) and not given.get(name)}
+    kind = given.get("workload_type", given.get("owner_kind", given.get("created_by_kind", ""))).lower()
+    owner = given.get("workload", given.get("owner_name", given.get("created_by_name", "")))
+    if kind in _OWNER_LABELS and owner and not given.get(kind):
+        other[kind] = owner
+    return {**other, **given} if other else given
 
 
 def _order(row: Row, real: Mapping[str, str]) -> list[Look]:
-    """The looks of the row. Metrics of containers carry their node too: there the pod goes before the node."""
+    """The looks of the row, or the general ones where none of its labels is there.
+
+    Metrics of containers carry their node too: there the pod goes before the node.
+    """
     looks = list(row.looks)
+    if not any(real.get(look.label) for look in looks):
+        looks = list(GENERIC.looks)
+    elif any(look.kind is POD for look in looks) and row is not GENERIC:
+        looks += _OWNERS  # where the pod is gone, the alert may still name what made it
     about_containers = real.get("job", "") == "kubelet" or "kube-state-metrics" in real.get("job", "")
     if row is GENERIC and about_containers and real.get("container"):
         looks.sort(key=lambda look: look.kind is NODE)  # stable: only the node moves, to the end

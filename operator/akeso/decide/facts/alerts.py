@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from akeso.decide.facts.view import View, fact, name_of, path_of, top_owner
+from akeso.decide.facts.view import View, fact, items, name_of, namespace_of, path_of, top_owner
 from akeso.model.alert import Alert
-from akeso.model.evidence import Fact
+from akeso.model.evidence import Fact, Snapshot
 from akeso.model.objects import Object
 
 _KINDS: Final = (
@@ -37,7 +37,9 @@ def facts(view: View) -> Iterator[Fact]:
     yield fact("alerts_on_subject", sum(1 for o in owners if o and o == mine), "alert .labels")
     yield fact("alerting_nodes", len({a.labels["node"] for a in alerts if a.status == "firing" and _about_node(a)}),
                "alert .labels.node")
-    yield fact("alert_foreign_namespace", foreign_namespace(first), "alert .labels, .receiver")
+    heard = [a for a in alerts if a.status == "firing" or a is first]
+    foreign = any(foreign_namespace(a) or rule_of_another(view.snapshot, a) for a in heard)
+    yield fact("alert_foreign_namespace", foreign, "alert .labels, .receiver, PrometheusRules")
     yield fact("alert_claims_oom", bool(_OOM.search(" ".join(first.annotations.values()))), "alert .annotations")
 
 
@@ -71,3 +73,19 @@ def foreign_namespace(alert: Alert) -> bool:
     if len(parts) == 3:
         owners.add(parts[0])
     return any(owner != namespace and not namespace.startswith(f"{owner}-") for owner in owners)
+
+
+def rule_of_another(snapshot: Snapshot, alert: Alert) -> bool:
+    """Every PrometheusRule that defines this alert lies in a namespace that is neither the alert's nor Prometheus' own.
+
+    Whoever may write into Prometheus' namespace (label `prometheus`, `namespace/name`) speaks for the whole cluster.
+    """
+    homes = {
+        namespace_of(rule)
+        for rule in snapshot.of_kind("PrometheusRule")
+        for group in items(rule, "spec", "groups")
+        if any(r.get("alert") == alert.name for r in items(group, "rules"))
+    }
+    platform = alert.labels.get("prometheus", "").partition("/")[0]
+    namespace = alert.labels.get("exported_namespace") or alert.labels.get("namespace", "")
+    return bool(homes) and bool(namespace) and bool(platform) and homes.isdisjoint({namespace, platform})

@@ -137,6 +137,9 @@ _ENTRIES: Final = (
     Entry("cpu_growth", "float", "", _T0, "cpu use of the last third against the first third of the window"),
     Entry("cpu_share", "float", "", _T0, "cpu use / cpu limit over the last minutes"),
     Entry("load_growth", "float", "", _T2, "request rate of the last third against the first third of the window"),
+    Entry("demand_growth", "float", "", _T2, "the least growth that any request metric tells, retries left out"),
+    Entry("queue_backlog", "bool", "", _T2, "a queue of it holds three times what it held, and stays so"),
+    Entry("backlog_without_demand", "bool", "", _T2, "a queue grew while demand did not, or is not known"),
     Entry("load_peaked", "bool", "", _T2, "the request rate was half as high again, or more, and has come down"),
     Entry("retry_storm", "bool", "", _T2, "retries make up a third or more of the requests"),
     # autoscaling
@@ -168,6 +171,7 @@ _ENTRIES: Final = (
     # what the failure comes from
     Entry("dependency", "str", "", _T0, "the component that the target needs and that is down: Kind/namespace/name"),
     Entry("dependency_role", "str", "", _T1, "service, dns or webhook"),
+    Entry("dns_gone", "bool", "", _T0, "it is the cluster's DNS, has no replicas, and no other DNS serves"),
     Entry("dependents_failing", "int", "", _T0, "other workloads that fail and name this component in their spec"),
     # history
     Entry("ineffective_actions", "strings", "", _T1, "actions that were no use twice on this target in 24 hours"),

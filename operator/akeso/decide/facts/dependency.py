@@ -6,7 +6,7 @@ Log text ("connection refused") only tells people more; the finding rests on spe
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from akeso.decide.facts import podstate
@@ -33,6 +33,9 @@ def facts(view: View) -> Iterator[Fact]:
         return
     dns = is_dns(workload)
     yield fact("cluster_dns", dns, f"{path_of(workload)} .metadata")
+    if dns and is_down(view, workload) and dig(workload, "spec", "replicas", default=1) == 0:
+        others = [d for d in view.snapshot.of_kind("Deployment") if d is not workload and is_dns(d)]
+        yield fact("dns_gone", all(is_down(view, d) for d in others), f"{path_of(workload)} .spec.replicas, .status")
     if is_down(view, workload):
         yield fact("dependents_failing", _dependents(view, workload, dns), "Pods, .spec.template of other workloads")
 
@@ -69,7 +72,7 @@ def is_dns(workload: Object) -> bool:
 def needed(view: View) -> list[Object]:
     """Workloads behind the Services that the pod template names in env, command or args; or that its pods' logs name
     (T3: a pointer only) while an alert of the same notification is about that very workload."""
-    text = _spec_text(view.template)
+    text = _spec_text(view)
     said = _log_text(view)
     alerted = {
         a.labels.get("deployment") or a.labels.get("statefulset") or a.labels.get("pod") or ""
@@ -97,12 +100,23 @@ def _log_text(view: View) -> str:
     )
 
 
-def _spec_text(template: Any) -> str:
+def _spec_text(view: View) -> str:
+    """Values of env (its own, and those of ConfigMaps that the snapshot holds), commands and args."""
     parts: list[str] = []
-    for container in containers(template).values():
-        parts += [str(e.get("value", "")) for e in items(container, "env")]
+    for container in containers(view.template).values():
+        for env in items(container, "env"):
+            parts.append(str(env.get("value", "")))
+            ref = dig(env, "valueFrom", "configMapKeyRef", default={})
+            parts.append(str(_config(view, dig(ref, "name")).get(dig(ref, "key"), "")))
+        for source in items(container, "envFrom"):
+            parts += [str(v) for v in _config(view, dig(source, "configMapRef", "name")).values()]
         parts += [str(a) for key in ("command", "args") for a in dig(container, key, default=[])]
     return "\n".join(parts)[:65536]
+
+
+def _config(view: View, name: Any) -> Mapping[str, Any]:
+    found = dig(view.snapshot.find("ConfigMap", str(name), view.namespace), "data", default={}) if name else {}
+    return found if isinstance(found, Mapping) else {}
 
 
 def _mentions(text: str, service: str, namespace: str, own_namespace: str) -> bool:

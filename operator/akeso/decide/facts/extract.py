@@ -11,6 +11,7 @@ from akeso.decide.facts import (
     history,
     hpa,
     jobs,
+    load,
     metrics,
     network,
     nodes,
@@ -22,21 +23,22 @@ from akeso.decide.facts import (
 )
 from akeso.decide.facts.catalogue import DEPENDENCY_PREFIX
 from akeso.decide.facts.view import View, fact, look, path_of
-from akeso.model.evidence import Fact, Facts, Snapshot
+from akeso.model.evidence import Fact, Facts, Series, Snapshot
 from akeso.model.objects import Object
 
 Part = Callable[[View], Iterable[Fact]]
 
 ABOUT_WORKLOAD: Final[Sequence[Part]] = (
-    workload.facts, pods.facts, rollout.facts, scheduling.facts, metrics.facts, hpa.facts, jobs.facts, storage.facts,
-    network.facts, history.facts, dependency.facts,
+    workload.facts, pods.facts, rollout.facts, scheduling.facts, load.facts, metrics.facts, hpa.facts, jobs.facts,
+    storage.facts, network.facts, history.facts, dependency.facts,
 )
 ONCE: Final[Sequence[Part]] = (alerts.facts, nodes.facts)
 
 
 def extract(snapshot: Snapshot) -> Facts:
     """The facts of a snapshot by name, in alphabetical order. What cannot be known is absent."""
-    view = look(replace(snapshot, objects=[_shaped(o) for o in snapshot.objects]))
+    view = look(replace(
+        snapshot, objects=[_shaped(o) for o in snapshot.objects], series=[_labelled(s) for s in snapshot.series]))
     found = _collect(view, ONCE) | _collect(view, ABOUT_WORKLOAD)
     if snapshot.target is not None and view.target is not None:
         found["target_kind"] = fact("target_kind", snapshot.target.kind.kind, "the alert's labels")
@@ -51,6 +53,25 @@ def _shaped(obj: Object) -> Object:
     meta = shaped.get("metadata", {})
     odd = [k for k in ("labels", "annotations") if k in meta and not isinstance(meta[k], Mapping)]
     return {**shaped, "metadata": {k: v for k, v in meta.items() if k not in odd}} if odd else shaped
+
+
+_OTHER_LABELS: Final = (
+    ("pod", ("exported_pod", "pod_name")), ("namespace", ("exported_namespace", "pod_namespace")),
+    ("container", ("exported_container", "container_name")),
+)
+
+
+def _labelled(series: Series) -> Series:
+    """The series under the label names of today's kubelet: others speak of `pod_name`, or of an exporter's own pod."""
+    other = {
+        name: series.labels[key]
+        for name, keys in _OTHER_LABELS
+        for key in keys
+        if series.labels.get(key) and (key.startswith("exported_") or not series.labels.get(name))
+    }
+    if "pod_name" in series.labels and "pod_namespace" in series.labels:
+        other |= {"pod": series.labels["pod_name"], "namespace": series.labels["pod_namespace"]}
+    return Series({**series.labels, **other}, series.values) if other else series
 
 
 def _collect(view: View, parts: Sequence[Part]) -> dict[str, Fact]:

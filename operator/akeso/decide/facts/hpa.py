@@ -39,6 +39,8 @@ def _state(hpa: Object) -> Iterator[Fact]:
         capped = limited is None or limited.get("status") == "True"
         yield fact("hpa_at_max", now >= top and wants >= top and capped, f"{where} .status")
     active = condition_is(hpa, "ScalingActive")
+    if active is None and _current(hpa):
+        active = True  # a metric is read now, which is what the condition says
     if active is not None:
         yield fact("hpa_active", active, f"{where} .status.conditions[ScalingActive]")
     over = _over(hpa)
@@ -49,9 +51,10 @@ def _state(hpa: Object) -> Iterator[Fact]:
 def _over(hpa: Object) -> bool | None:
     """Whether one of its metrics is above its target now; None where no metric tells both."""
     answers = []
-    current = {
-        key: value for m in items(hpa, "status", "currentMetrics") for key, value in _values(m, "current").items()
-    }
+    current = _current(hpa)
+    v1 = quantity(dig(hpa, "spec", "targetCPUUtilizationPercentage"))
+    if v1 and ("v1", "", "") in current:
+        answers.append(current["v1", "", ""] > v1)
     for metric in items(hpa, "spec", "metrics"):
         for key, target in _values(metric, "target").items():
             if key in current and target > 0:
@@ -59,10 +62,17 @@ def _over(hpa: Object) -> bool | None:
     return any(answers) if answers else None
 
 
+def _current(hpa: Object) -> dict[tuple[str, str, str], float]:
+    found = {key: value for m in items(hpa, "status", "currentMetrics") for key, value in _values(m, "current").items()}
+    v1 = quantity(dig(hpa, "status", "currentCPUUtilizationPercentage"))
+    return found if v1 is None else {**found, ("v1", "", ""): v1}
+
+
 def _values(metric: Any, part: str) -> dict[tuple[str, str, str], float]:
     kind = str(metric.get("type", ""))
     body = dig(metric, kind[:1].lower() + kind[1:], default={})
     name = str(dig(body, "name", default=dig(body, "metric", "name", default="")))
+    name += str(dig(body, "container", default=""))
     found = {}
     for key in ("averageUtilization", "averageValue", "value"):
         value = quantity(dig(body, part, key))

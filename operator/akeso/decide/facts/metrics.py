@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterator
 from typing import Final
 
 from akeso.decide.facts import podstate
+from akeso.decide.facts.load import Points, growth_of, load_growth, rates
 from akeso.decide.facts.pods import oom_kills
 from akeso.decide.facts.quantity import quantity
 from akeso.decide.facts.rollout import containers
@@ -17,34 +16,32 @@ from akeso.model.objects import dig
 
 WORKING_SET: Final = "container_memory_working_set_bytes"
 CPU: Final = "container_cpu_usage_seconds_total"
-LEAK_SPAN_SECONDS: Final = 3600.0
+LEAK_SPAN_SECONDS: Final = 3300.0  # an hour of samples ends a step or two early
 LEAK_FIT: Final = 0.9  # r² of the straight line
 LEAK_GROWTH: Final = 0.15  # of the first value, over the window
 STEADY: Final = 1.3  # load or cpu that grew more than this explains memory that grows
-_REQUESTS: Final = re.compile(r"(request|req|query|queries|message)s?(_\w+)?_(total|count)$|_(rps|qps)$|request_rate")
-_RETRIES: Final = re.compile(r"retr(y|ies)")
-
-Points = Sequence[tuple[float, float]]
 
 
 def facts(view: View) -> Iterator[Fact]:
     if view.workload is None:
         return
-    yield from _load(view)
     yield from _cpu(view)
     yield from _memory(view, cpu_growth(view))
 
 
 def series_of(view: View, metric: str) -> list[Series]:
-    """The series of the workload's pods, without the pause container and the pod's own cgroup."""
-    mine = {(namespace_of(p), name_of(p)) for p in view.pods}
-    return [
-        s
-        for s in view.snapshot.series
-        if s.metric == metric
-        and (s.labels.get("namespace", ""), s.labels.get("pod", "")) in mine
-        and s.labels.get("container") not in ("", "POD", None)
+    """The series of the workload's containers; of a lone one also what its pod's cgroup says."""
+    inner = {(namespace_of(p), name_of(p)): items(p, "spec", "containers") for p in view.pods}
+    alone = {key: str(found[0].get("name", "")) if len(found) == 1 else "" for key, found in inner.items()}
+    mine = [
+        s for s in view.snapshot.series
+        if s.metric == metric and (s.labels.get("namespace", ""), s.labels.get("pod", "")) in alone
     ]
+    told = [s for s in mine if s.labels.get("container") not in ("", "POD", None)]
+    if told:
+        return told
+    only = [(s, alone[s.labels.get("namespace", ""), s.labels["pod"]]) for s in mine if not s.labels.get("container")]
+    return [Series({**s.labels, "container": name}, s.values) for s, name in only if name]
 
 
 def last_by_pod(snapshot: Snapshot, metric: str) -> dict[tuple[str, str], float]:
@@ -127,20 +124,6 @@ def _fits(view: View, limit: float) -> Iterator[Fact]:
         yield fact("limit_fits_node", limit * 1.5 <= max(known), "Nodes .status.allocatable.memory")
 
 
-def rates(points: Points) -> list[tuple[float, float]]:
-    """Per-second rates of a counter; a reset starts anew."""
-    return [(t1, max(0.0, v1 - v0) / (t1 - t0)) for (t0, v0), (t1, v1) in pairwise(points) if t1 > t0 and v1 >= v0]
-
-
-def growth_of(points: Points) -> float | None:
-    """Mean of the last third against the first third; None below six points or from nothing."""
-    third = len(points) // 3
-    if third < 2:
-        return None
-    first, last = (sum(v for _, v in part) / third for part in (points[:third], points[-third:]))
-    return last / first if first > 0 else None
-
-
 def cpu_growth(view: View) -> float | None:
     grown = [g for s in series_of(view, CPU) if (g := growth_of(rates(s.values))) is not None]
     return sum(grown) / len(grown) if grown else None
@@ -160,40 +143,3 @@ def _cpu(view: View) -> Iterator[Fact]:
         lately = [points[-3:] for s in series_of(view, CPU) if (points := rates(s.values))]
         used = sum(sum(v for _, v in points) / len(points) for points in lately)
         yield fact("cpu_share", round(used / limits, 4), CPU)
-
-
-def _app_series(view: View, pattern: re.Pattern[str], *, without: re.Pattern[str] | None = None) -> list[Points]:
-    mine = {name_of(p) for p in view.pods}
-    owner = name_of(view.workload)
-    found = []
-    for s in view.snapshot.series:
-        about = s.labels.get("namespace") == view.namespace and (
-            s.labels.get("pod") in mine
-            or owner in (s.labels.get("service"), s.labels.get("app"), s.labels.get("deployment"))
-        )
-        if about and pattern.search(s.metric) and not (without and without.search(s.metric)):
-            counter = s.metric.endswith(("_total", "_count"))
-            found.append(rates(s.values) if counter else list(s.values))
-    return [points for points in found if points]
-
-
-def load_growth(view: View) -> float | None:
-    grown = [g for points in _app_series(view, _REQUESTS, without=_RETRIES) if (g := growth_of(points)) is not None]
-    return max(grown) if grown else None
-
-
-def _peaked(points: Points) -> bool:
-    late = points[-max(1, len(points) // 4) :]
-    return len(points) >= 6 and max(v for _, v in points) >= 1.5 * (sum(v for _, v in late) / len(late))
-
-
-def _load(view: View) -> Iterator[Fact]:
-    load = load_growth(view)
-    if load is not None:
-        yield fact("load_growth", round(load, 4), "request counters of the workload's pods")
-        peaked = any(_peaked(points) for points in _app_series(view, _REQUESTS, without=_RETRIES))
-        yield fact("load_peaked", peaked, "request counters of the workload's pods")
-    retries = sum(points[-1][1] for points in _app_series(view, _RETRIES))
-    requests = sum(points[-1][1] for points in _app_series(view, _REQUESTS, without=_RETRIES))
-    if requests > 0:
-        yield fact("retry_storm", retries / requests >= 1 / 3, "retry and request counters of the workload's pods")

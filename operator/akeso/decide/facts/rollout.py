@@ -47,6 +47,8 @@ def facts(view: View) -> Iterator[Fact]:
             fired = view.snapshot.alert.starts_at
             yield fact("failure_before_rollout", fired < started - _SKEW, "alert .startsAt")
             yield fact("failure_follows_rollout", started - _SKEW <= fired <= started + FOLLOWS, "alert .startsAt")
+    else:
+        yield from _at_the_latest(view, workload)
     yield from _progress(view, workload)
     yield from _previous(view, workload, started)
 
@@ -65,6 +67,20 @@ def _at_least(view: View, workload: Object) -> Iterator[Fact]:
         yield fact(
             "rollout_age_seconds", (view.now - min(made)).total_seconds(), f"Pods of {path_of(workload)} .metadata"
         )
+
+
+def _at_the_latest(view: View, workload: Object) -> Iterator[Fact]:
+    """Without the ReplicaSet's own time: it came before its oldest pod, and before the controller called it done."""
+    known = [t for p in view.current_pods if (t := when(p, "metadata", "creationTimestamp")) is not None]
+    done = condition(workload, "Progressing")
+    if dig(done, "reason") == "NewReplicaSetAvailable" and (moved := when(done, "lastTransitionTime")) is not None:
+        known.append(moved)
+    if not known:
+        return
+    latest = min(known)
+    yield fact("rollout_age_seconds", (view.now - latest).total_seconds(), f"Pods of {path_of(workload)} .metadata")
+    if view.snapshot.alerts and view.snapshot.alert.starts_at >= latest - _SKEW:
+        yield fact("failure_before_rollout", False, "alert .startsAt, Pods .metadata.creationTimestamp")
 
 
 def rollout_time(view: View) -> datetime | None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from akeso.decide.facts.quantity import quantity
 from akeso.decide.facts.view import View, condition_is, fact, items, name_of, namespace_of, path_of
 from akeso.model.evidence import Fact
 from akeso.model.objects import Object, dig
@@ -57,16 +58,28 @@ def _class(view: View, claim: Object) -> Iterator[Fact]:
 
 
 def _share(view: View, claim: Object) -> float | None:
-    return _ratio(view, claim, "kubelet_volume_stats_used_bytes", "kubelet_volume_stats_capacity_bytes")
+    """used / capacity; or what is not available of it, which counts the blocks kept for root as used."""
+    capacity = "kubelet_volume_stats_capacity_bytes"
+    used = _ratio(view, claim, "kubelet_volume_stats_used_bytes", capacity)
+    if used is not None:
+        return used
+    free = _ratio(view, claim, "kubelet_volume_stats_available_bytes", capacity)
+    return None if free is None else 1 - free
 
 
 def _ratio(view: View, claim: Object, part: str, whole: str) -> float | None:
-    values = []
-    for metric in (part, whole):
-        found = [s.values[-1][1] for s in view.snapshot.series if s.metric == metric and s.values
-                 and s.labels.get("persistentvolumeclaim") == name_of(claim)
-                 and s.labels.get("namespace") == namespace_of(claim)]
-        if len(found) != 1:
-            return None
-        values.append(found[0])
-    return values[0] / values[1] if values[1] > 0 else None
+    values = [_newest(view, claim, metric) for metric in (part, whole)]
+    if values[1] is None and whole.endswith("capacity_bytes"):
+        values[1] = quantity(dig(claim, "status", "capacity", "storage"))
+    if values[0] is None or not values[1]:
+        return None
+    return values[0] / values[1] if 0 <= values[0] <= values[1] else None
+
+
+def _newest(view: View, claim: Object, metric: str) -> float | None:
+    """The newest sample: a claim whose pod moved has a series per node. None where two are as new and differ."""
+    found = [s.values[-1] for s in view.snapshot.series if s.metric == metric and s.values
+             and s.labels.get("persistentvolumeclaim") == name_of(claim)
+             and s.labels.get("namespace") == namespace_of(claim)]
+    newest = {value for at, value in found if at == max(t for t, _ in found)}
+    return newest.pop() if len(newest) == 1 else None

@@ -23,6 +23,13 @@ _PLAN: Final = re.compile(
     r"保守|维护|維護|计划|점검|계획",
     re.IGNORECASE,
 )
+_MACHINE: Final = re.compile(
+    r"(^|\.)(k8s|kubernetes|istio|argoproj|fluxcd|prometheus|stakater|gke|cattle|linkerd|openshift|cilium|grafana|datadoghq|"
+    r"cert-manager|crossplane|vault\.hashicorp|rancher|keel|tilt|skaffold)\.(io|com|dev)$|(^|\.)(helm\.sh|akeso\.dev|"
+    r"amazonaws\.com|azure\.com|googleapis\.com|google\.com)$")
+"""Domains of the annotations that tools write: they tell of no plan."""
+_MECHANICAL: Final = re.compile(
+    r"(?i)true|false|yes|no|enabled|disabled|none|[\d.]*|[{\[].*[}\]]|[\w.-]+:\d+|https?://\S+", re.S)
 _NO: Final = frozenset({"false", "no", "none", "0", ""})
 _NOT_PLAN_KEYS: Final = ("kubectl.kubernetes.io/last-applied-configuration", "deployment.kubernetes.io/")
 _UNPLANNED: Final = re.compile(
@@ -62,7 +69,8 @@ def _consent(view: View, workload: Object) -> Iterator[Fact]:
 def plan_facts(objects: tuple[Object | None, ...]) -> Iterator[Fact]:
     """planned_change and planned_marker, from the annotations and labels of these objects."""
     found = [(o, key) for o in objects if o is not None if (key := planned_marker(o))]
-    yield fact("planned_change", bool(found), ".metadata.annotations")
+    if found or not any(human_note(o) for o in objects):
+        yield fact("planned_change", bool(found), ".metadata.annotations")
     if found:
         obj, key = found[0]
         yield fact("planned_marker", key, f"{path_of(obj)} .metadata.annotations")
@@ -72,6 +80,14 @@ def planned_marker(obj: Object | None) -> str | None:
     """The key of an annotation or label that tells of a planned change; None where there is none."""
     marks: Mapping[str, Any] = {**labels_of(obj), **notes_of(obj)}
     return next((key for key, value in sorted(marks.items()) if is_plan(key, str(value))), None)
+
+
+def human_note(obj: Object | None) -> bool:
+    """An annotation that a person seems to have left. What it says is not understood, so a plan cannot be ruled out."""
+    return any(
+        not _MACHINE.search(key.rpartition("/")[0]) and not _MECHANICAL.fullmatch(str(value).strip())
+        for key, value in notes_of(obj).items()
+    ) or bool(notes_of(obj).get("kubernetes.io/change-cause"))
 
 
 def is_plan(key: str, value: str) -> bool:
