@@ -258,8 +258,10 @@ class RunContract:
 
     async def test_a_target_is_locked_by_one_run_until_that_run_ends(self, ledger: Ledger) -> None:
         one, two = await claimed(ledger, Incoming(alert("1"), [match()]), Incoming(alert("2"), [match()]))
+        assert await ledger.history.target_holder(TARGET.key) is None
         assert await ledger.store.lock_target(TARGET.key, one.id) is None
         assert await ledger.store.lock_target(TARGET.key, one.id) is None
+        assert await ledger.history.target_holder(TARGET.key) == one.name
         assert await ledger.store.lock_target(TARGET.key, two.id) == one.name
         await ledger.store.save(one.id, one.epoch, run={"phase": RunPhase.ESCALATED})
         assert await ledger.store.lock_target(TARGET.key, two.id) is None
