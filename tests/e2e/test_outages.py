@@ -69,6 +69,8 @@ def all_right(scene: Scene, alerts: list[Alertmanager], patience: float = 45.0) 
         assert there["spec"]["replicas"] == 0, told(run)
         assert there["metadata"]["generation"] == 2, told(run)
         assert len(scene.writes(name)) == 1, told(run)
+        assert "not readable: metrics" in told(run)
+        assert "events" not in told(run).split("not readable: ")[1].splitlines()[0], told(run)  # decided on all or not at all
     runs = scene.stage.runs(scene.namespace)
     assert len({r["spec"]["trigger"]["alert"]["fingerprint"] for r in runs}) == len(runs)
 
@@ -125,6 +127,7 @@ def away(scene: Scene, late: Alertmanager) -> None:
     assert status == 503
     assert '"database":{"ok":false' in body
     assert "database open" in body or "database half-open" in body
+    assert breaker(scene.operator, "kubernetes") == "closed"  # nothing is wrong there
     assert scene.operator.get("/healthz")[0] == 200  # a restart would not help
     time.sleep(max(0.0, AWAY - (time.monotonic() - began)))
     assert scene.operator.alive()

@@ -15,10 +15,12 @@ from typing import Any
 import pybreaker
 
 from akeso.clock import Clock
-from akeso.errors import CircuitOpen, GiveUp, OutcomeUnknown, Refused, TooManyRequests, TryLater
+from akeso.errors import CircuitOpen, DatabaseAway, GiveUp, OutcomeUnknown, Refused, TooManyRequests, TryLater
 
 MAX_NAMES = 512
 """Names beyond this drop the least recently used closed one: model endpoints and channels are named by tenants."""
+
+DATABASE = "database"
 
 OnChange = Callable[[str, str, str], None]
 """Called with name, old state, new state."""
@@ -47,6 +49,10 @@ class Breakers:
         try:
             yield
         except (CircuitOpen, TooManyRequests):
+            raise
+        except DatabaseAway as error:  # many a block also asks the ledger, which says nothing about anything else
+            if name == DATABASE:
+                breaker.record(error, probe=probe)
             raise
         except (TryLater, OutcomeUnknown) as error:
             breaker.record(error, probe=probe)

@@ -8,7 +8,7 @@ from typing import Any
 
 from akeso.decide.facts.extract import extract
 from akeso.engine.services import Services
-from akeso.errors import GiveUp
+from akeso.errors import ClusterAway, GiveUp
 from akeso.ingest.evidence import gather
 from akeso.ingest.targets import Resolution, resolve
 from akeso.model.api.agent import AgentSpec
@@ -19,6 +19,7 @@ from akeso.model.evidence import Fact, PastAction, Snapshot
 from akeso.model.objects import NAMESPACE, Object, ObjectRef
 from akeso.model.run import Run, StepPhase, StepRecord, StoryLine
 
+MANY = 3  # unreadable parts of the evidence that are no coincidence
 HISTORY = timedelta(days=1)  # how far back an earlier action on the object counts as evidence
 
 
@@ -115,6 +116,7 @@ class Case:
                 history = await services.history.past_actions(resolution.target.key, self.now - HISTORY)
             self.snapshot = await gather(
                 [signal.alert], resolution, services.cluster, services.series, history, self.now)
+            _require_most(self.snapshot)
         self.chain, self.facts = resolution.chain, extract(self.snapshot)
         return resolution
 
@@ -129,6 +131,14 @@ class Case:
         if self.snapshot is None:
             await self.gather()
         return self.seen
+
+
+def _require_most(snapshot: Snapshot) -> None:
+    """One part that cannot be read is a gap in the evidence; several at once are an API server that is going away, and
+    nothing may be decided on what was read before it went. Raises ClusterAway."""
+    away = [part for part, why in snapshot.missing.items() if ClusterAway.code in why]
+    if len(away) >= MANY:
+        raise ClusterAway("The API server went away while the evidence was gathered", why=f"not read: {', '.join(away)}")
 
 
 def moved(record: StepRecord, phase: StepPhase, reason: str, message: str, now: datetime, **data: Any) -> StepRecord:

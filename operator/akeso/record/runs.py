@@ -21,7 +21,7 @@ class Runs:
     def __init__(self, database: Database) -> None:
         self._db = database
         self._claiming = asyncio.Lock()
-        self._held: set[str] = set()  # ids handed out by `claim` and not released since
+        self._held: dict[str, int] = {}  # ids handed out by `claim` and not released since, with their epochs
 
     async def beat(self, replica_id: str, now: datetime) -> None:
         """This replica is alive."""
@@ -39,16 +39,24 @@ class Runs:
                 "holder": holder, "limit": limit, "now": now, "silent_since": now - timedelta(seconds=stale_after),
                 "held": sorted(self._held),
             })
-            self._held.update(names(rows, "id"))
+            self._held.update((str(row["id"]), int(row["epoch"])) for row in rows)
         return [codec.run_from(row) for row in rows]
 
     async def release(self, run_id: str, epoch: int, wake_at: datetime | None) -> None:
         """Let go until `wake_at`; None: until somebody wakes it. A wake-up that came while it was held wins.
 
         Raises Superseded."""
-        self._held.discard(run_id)
-        if not await self._db.rows("release", {"id": run_id, "epoch": epoch, "wake_at": wake_at}):
+        try:
+            done = await self._db.rows("release", {"id": run_id, "epoch": epoch, "wake_at": wake_at})
+        finally:
+            self._let_go(run_id, epoch)  # not before: a claim in between would take it for lost, and take it again
+        if not done:
             raise Superseded(why=f"run {run_id} is no longer at epoch {epoch}")
+
+    def _let_go(self, run_id: str, epoch: int) -> None:
+        """Unless it was claimed again meanwhile."""
+        if self._held.get(run_id) == epoch:
+            del self._held[run_id]
 
     async def save(
         self, run_id: str, epoch: int, *, run: Mapping[str, Any] | None = None,
@@ -68,7 +76,7 @@ class Runs:
             ]),
         })
         if not done or RunPhase((run or {}).get("phase", RunPhase.PENDING)).terminal:
-            self._held.discard(run_id)
+            self._let_go(run_id, epoch)
         if not done:
             raise Superseded(why=f"run {run_id} is no longer at epoch {epoch}")
 
