@@ -52,7 +52,8 @@ async def somebody(rig: Rig, chance: random.Random) -> None:
             await rig.resolve()
         case 1:
             seconds = chance.randrange(9)
-            rig.cluster.change("deployments", "shop", "web", lambda w: w["spec"].update(minReadySeconds=seconds))
+            mind = {"minReadySeconds": seconds} if seconds % 2 else {"replicas": 3}  # a person sets it back, too
+            rig.cluster.change("deployments", "shop", "web", lambda w: w["spec"].update(mind))
         case 2:
             rig.roll_out(available=None if chance.random() < 0.7 else 0)
         case 3:

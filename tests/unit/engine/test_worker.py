@@ -147,3 +147,19 @@ async def test_no_more_runs_are_carried_than_settings_allow() -> None:
     while rig.worker._tasks:
         await asyncio.gather(*rig.worker._tasks)
         await asyncio.sleep(0)
+
+
+async def test_a_write_that_landed_before_a_crash_is_not_sent_again_over_a_persons_change() -> None:
+    rig = Rig()
+    rig.define()
+    await rig.fire()
+    settle = rig.store.settle
+
+    async def power_cut(*args: Any) -> None:
+        rig.store.settle = settle  # type: ignore[method-assign]
+        rig.cluster.change("deployments", "shop", "web", lambda w: w["spec"].update(replicas=3))
+        raise RuntimeError("power cut after the write")
+    rig.store.settle = power_cut  # type: ignore[method-assign]
+    run = await rig.go()
+    assert (rig.writes(), rig.replicas()) == ([PATCH], 3)
+    assert run.phase is RunPhase.ESCALATED
