@@ -22,7 +22,7 @@ S = TypeVar("S", bound=ApiModel)
 _SHOWN: Final = 10  # problems in the text of an error; all of them are in `problems`
 
 
-class InvalidObject(InvalidInput, ValueError):  # noqa: N818 named like its siblings in akeso.errors
+class InvalidObject(InvalidInput, ValueError):
     """The object does not fit its schema."""
 
     def __init__(self, what: str, problems: tuple[str, ...]) -> None:
