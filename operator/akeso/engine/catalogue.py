@@ -38,6 +38,7 @@ RECHECK_BROKEN = timedelta(seconds=10)   # RBAC is not watched: a grant shows at
 RECHECK_TOUCHED = timedelta(seconds=3)   # at most so often do two writers of one status contradict each other
 RECHECK_READY = timedelta(minutes=10)
 _ASPECTS = ("AgentReady", "TriggersAccepted", "PermissionsGranted")
+_NOT_ENFORCED = ("maxConcurrentRuns", "maxTargetsPerRun", "maxTokensPerRun")
 _WORKFLOWS = (WORKFLOW.kind, CLUSTER_WORKFLOW.kind)
 
 
@@ -219,7 +220,7 @@ class Catalogue:
         old = dig(entry.raw, "status", default={})
         body = {**extra, "observedGeneration": generation,
                 "conditions": _conditions(kind, dig(old, "conditions", default=[]), problems, generation,
-                                          self.services.clock())}
+                                          self.services.clock(), _ready_message(kind, entry.raw))}
         if all(old.get(k) == v for k, v in body.items()):
             return
         ref = ObjectRef(kind.resource, key[1], key[2])
@@ -230,13 +231,20 @@ class Catalogue:
             self._entries.pop(key, None)
 
 
+def _ready_message(kind: CustomKind[Any], obj: Object) -> str:
+    """Limits that a person set and that this version does not keep must not pass for kept."""
+    limits = dig(obj, "spec", "limits", default={}) if kind.kind == AGENT.kind else {}
+    idle = [name for name in _NOT_ENFORCED if name in limits]
+    return f"it can run; not enforced by this version: limits.{', limits.'.join(idle)}" if idle else "it can run"
+
+
 def _conditions(
     kind: CustomKind[Any], old: Sequence[Mapping[str, Any]], problems: Sequence[Problem], generation: int,
-    now: datetime,
+    now: datetime, ready: str,
 ) -> list[Mapping[str, Any]]:
     """Ready, Reconciling, Stalled as kstatus reads them, and the aspects of a Workflow."""
     reason = problems[0].reason if problems else Reason.READY
-    message = "; ".join(p.message for p in problems)[:4096] if problems else "it can run"
+    message = "; ".join(p.message for p in problems)[:4096] if problems else ready
     wanted: list[tuple[str, ConditionStatus, str, str]] = [
         ("Ready", "False" if problems else "True", reason, message),
         ("Reconciling", "False", reason, message),
