@@ -1,4 +1,4 @@
-"""A language model's server as far as its wire goes: a process that says yes and cites what it was shown. Run as a script.
+"""A language model's server as far as its wire goes: it says yes and cites what it was shown. Run as a script.
 
 Its answers mean nothing; it is there to be stopped. `python modelserver.py PORT`
 """

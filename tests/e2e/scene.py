@@ -1,4 +1,4 @@
-"""A tenant's namespace under one operator: its Deployments, Workflow and Agent, the alerts about them, and what came of them."""
+"""A tenant's namespace under one operator: its objects, the alerts about them, and what came of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from typing import Any
 import psycopg
 from hack.rig.install import ROOT
 from hack.rig.operator import Operator
-
 from tests.e2e.staging import ACCOUNT, Alertmanager, Stage, until
 
 API = "akeso.dev/v1alpha1"
@@ -35,20 +34,36 @@ def ledger(postgres: str, name: str) -> Iterator[str]:
 def akeso(*arguments: str, kubeconfig: Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     """The command line as a person types it; the caller looks at its exit code."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("AKESO_")} | {"KUBECONFIG": str(kubeconfig)}
-    return subprocess.run([str(ROOT / ".venv/bin/akeso"), *arguments], env=environment, input=stdin, capture_output=True,
-                          text=True, timeout=60)
+    return subprocess.run(
+        [str(ROOT / ".venv/bin/akeso"), *arguments],
+        env=environment,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
 
 
 def deployment(name: str, annotations: Mapping[str, str] | None = None, replicas: int = 1) -> dict[str, Any]:
-    """No scheduler looks at its pods: they stay Pending, on clusters with and without nodes, and go at once when unwanted."""
+    """No scheduler looks at its pods: they stay Pending, with and without nodes, and go at once when unwanted."""
     labels = {"app": name}
     return {
-        "apiVersion": "apps/v1", "kind": "Deployment",
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
         "metadata": {"name": name, "labels": labels, "annotations": dict(annotations or {})},
-        "spec": {"replicas": replicas, "selector": {"matchLabels": labels}, "template": {
-            "metadata": {"labels": labels}, "spec": {
-                "schedulerName": "e2e-nobody", "terminationGracePeriodSeconds": 0,
-                "containers": [{"name": "app", "image": "docker.io/library/busybox:akeso"}]}}}}
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "schedulerName": "e2e-nobody",
+                    "terminationGracePeriodSeconds": 0,
+                    "containers": [{"name": "app", "image": "docker.io/library/busybox:akeso"}],
+                },
+            },
+        },
+    }
 
 
 def agent(name: str = "sre", **spec: Any) -> dict[str, Any]:
@@ -57,15 +72,26 @@ def agent(name: str = "sre", **spec: Any) -> dict[str, Any]:
 
 
 def endpoint(name: str = "rules", **spec: Any) -> dict[str, Any]:
-    return {"apiVersion": API, "kind": "ModelEndpoint", "metadata": {"name": name},
-            "spec": spec or {"provider": "Rules", "model": "rules"}}
+    return {
+        "apiVersion": API,
+        "kind": "ModelEndpoint",
+        "metadata": {"name": name},
+        "spec": spec or {"provider": "Rules", "model": "rules"},
+    }
 
 
-def workflow(name: str = "scale-down", *, alertname: str = "", steps: Sequence[Mapping[str, Any]] = (), **spec: Any) -> dict[str, Any]:
-    """Scales the alert's Deployment down, unless `steps` say otherwise. `alertname`: the Workflow's name when left out."""
+def workflow(
+    name: str = "scale-down", *, alertname: str = "", steps: Sequence[Mapping[str, Any]] = (), **spec: Any
+) -> dict[str, Any]:
+    """Scales the alert's Deployment down, unless `steps` say otherwise. `alertname`: as its name, when left out."""
     trigger = {"name": "alert", "alert": {"matchers": [{"name": "alertname", "value": alertname or name}]}}
-    body = {"serviceAccountName": ACCOUNT, "agentRef": {"name": "sre"}, "triggers": [trigger],
-            "steps": list(steps) or [{"name": "act", "action": SCALE_DOWN}], **spec}
+    body = {
+        "serviceAccountName": ACCOUNT,
+        "agentRef": {"name": "sre"},
+        "triggers": [trigger],
+        "steps": list(steps) or [{"name": "act", "action": SCALE_DOWN}],
+        **spec,
+    }
     return {"apiVersion": API, "kind": "Workflow", "metadata": {"name": name}, "spec": body}
 
 
@@ -78,7 +104,9 @@ class Scene:
     namespace: str
 
     def apply(self, *objects: Mapping[str, Any]) -> None:
-        self.stage.kubectl.apply(json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}), "-n", self.namespace)
+        self.stage.kubectl.apply(
+            json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}), "-n", self.namespace
+        )
 
     def kubectl(self, verb: str, *arguments: str) -> str:
         return self.stage.kubectl(verb, "-n", self.namespace, *arguments)
@@ -89,8 +117,10 @@ class Scene:
 
     def alert(self, about: str, alertname: str = "scale-down", **labels: str) -> Alertmanager:
         """The alert about that Deployment, not yet delivered."""
-        return Alertmanager(self.operator, {
-            "alertname": alertname, "namespace": self.namespace, "deployment": about, "severity": "warning", **labels})
+        return Alertmanager(
+            self.operator,
+            {"alertname": alertname, "namespace": self.namespace, "deployment": about, "severity": "warning", **labels},
+        )
 
     def fire(self, about: str, alertname: str = "scale-down", **labels: str) -> Alertmanager:
         """Delivered: committed and acknowledged."""
@@ -100,12 +130,16 @@ class Scene:
 
     def run_of(self, alert: Alertmanager) -> dict[str, Any] | None:
         """The newest run that this alert started."""
-        found = [r for r in self.stage.runs(self.namespace)
-                 if r["spec"]["trigger"].get("alert", {}).get("fingerprint") == alert.fingerprint]
+        found = [
+            r
+            for r in self.stage.runs(self.namespace)
+            if r["spec"]["trigger"].get("alert", {}).get("fingerprint") == alert.fingerprint
+        ]
         return max(found, key=lambda r: str(r["metadata"]["creationTimestamp"])) if found else None
 
     def reached(self, alert: Alertmanager, *phases: str, patience: float = 30.0) -> dict[str, Any]:
         """Its run, once it is in one of these phases. Raises AssertionError with its story where it ended otherwise."""
+
         def look() -> dict[str, Any] | None:
             run = self.run_of(alert)
             phase = (run or {}).get("status", {}).get("phase", "")
@@ -113,6 +147,7 @@ class Scene:
                 return run
             assert phase not in ENDED, f"it ended {phase}, not {' or '.join(phases)}:\n{told(run or {})}"
             return None
+
         try:
             return until(f"{' or '.join(phases)} of the run of {alert.labels}", look, patience, every=0.2)
         except AssertionError as error:

@@ -10,7 +10,6 @@ from typing import Any
 import psycopg
 import pytest
 from hack.rig.kubectl import Kubectl, KubectlError
-
 from tests.e2e.scene import Scene, agent, akeso, condition, deployment, endpoint, ledger, told, workflow
 from tests.e2e.staging import Stage, remove_namespace, until
 
@@ -26,15 +25,25 @@ def database(postgres: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def scene(stage: Stage, database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    operator = stage.operator(tmp_path_factory.mktemp("approval") / "operator", database_url=database,
-                              approval_timeout_seconds=PATIENCE, workers="1")
+    operator = stage.operator(
+        tmp_path_factory.mktemp("approval") / "operator",
+        database_url=database,
+        approval_timeout_seconds=PATIENCE,
+        workers="1",
+    )
     made = Scene(stage, operator, stage.tenant("scale_deployment"))
     operator.start()
     try:
         made.apply(
-            endpoint(), agent(autonomy="Approve"), agent("hints", autonomy="Suggest"), agent("free"),
-            workflow(), workflow("hints", agentRef={"name": "hints"}), workflow("free", agentRef={"name": "free"}),
-            workflow("careful", agentRef={"name": "free"}, mode="Suggest"))
+            endpoint(),
+            agent(autonomy="Approve"),
+            agent("hints", autonomy="Suggest"),
+            agent("free"),
+            workflow(),
+            workflow("hints", agentRef={"name": "hints"}),
+            workflow("free", agentRef={"name": "free"}),
+            workflow("careful", agentRef={"name": "free"}, mode="Suggest"),
+        )
         made.ready("scale-down", "hints", "free", "careful")
         yield made
     finally:
@@ -45,8 +54,13 @@ def scene(stage: Stage, database: str, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="module")
 def people(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Kubeconfigs of two accounts that may read and edit all of ours; only alice has the verb approve."""
-    rules: list[dict[str, Any]] = [{"apiGroups": ["akeso.dev"], "resources": ["*"], "verbs": ["get", "list", "watch", "patch"]}]
-    may = {"alice": [*rules, {"apiGroups": ["akeso.dev"], "resources": ["approvals"], "verbs": ["approve"]}], "bob": rules}
+    rules: list[dict[str, Any]] = [
+        {"apiGroups": ["akeso.dev"], "resources": ["*"], "verbs": ["get", "list", "watch", "patch"]}
+    ]
+    may = {
+        "alice": [*rules, {"apiGroups": ["akeso.dev"], "resources": ["approvals"], "verbs": ["approve"]}],
+        "bob": rules,
+    }
     folder = tmp_path_factory.mktemp("people")
     group = "rbac.authorization.k8s.io"
     for name, granted in may.items():
@@ -54,8 +68,14 @@ def people(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
         scene.apply(
             {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}},
             {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": {"name": name}, "rules": granted},
-            {"apiVersion": f"{group}/v1", "kind": "RoleBinding", "metadata": {"name": name}, "subjects": subject,
-             "roleRef": {"apiGroup": group, "kind": "Role", "name": name}})
+            {
+                "apiVersion": f"{group}/v1",
+                "kind": "RoleBinding",
+                "metadata": {"name": name},
+                "subjects": subject,
+                "roleRef": {"apiGroup": group, "kind": "Role", "name": name},
+            },
+        )
     return {name: kubeconfig(scene, name, folder) for name in may}
 
 
@@ -71,8 +91,11 @@ def kubeconfig(scene: Scene, account: str, folder: Path) -> Path:
 
 def approval(scene: Scene, run: dict[str, Any]) -> dict[str, Any]:
     """The Approval of that run; there is exactly one."""
-    found = [a for a in scene.stage.kubectl.get("akapproval", "-n", scene.namespace)["items"]
-             if a["spec"]["runRef"]["name"] == run["metadata"]["name"]]
+    found = [
+        a
+        for a in scene.stage.kubectl.get("akapproval", "-n", scene.namespace)["items"]
+        if a["spec"]["runRef"]["name"] == run["metadata"]["name"]
+    ]
     assert len(found) == 1
     return dict(found[0])
 
@@ -88,8 +111,14 @@ def test_the_question_says_exactly_what_would_be_done_and_the_run_holds_nothing(
     _, run = waiting(scene, "asked")
     spec = approval(scene, run)["spec"]
     there = scene.stage.kubectl.get("deployment", "asked", "-n", scene.namespace)["metadata"]
-    assert spec["target"] == {"group": "apps", "kind": "Deployment", "namespace": scene.namespace, "name": "asked",
-                              "uid": there["uid"], "generation": there["generation"]}
+    assert spec["target"] == {
+        "group": "apps",
+        "kind": "Deployment",
+        "namespace": scene.namespace,
+        "name": "asked",
+        "uid": there["uid"],
+        "generation": there["generation"],
+    }
     assert len(spec["planHash"]) == 64
     assert "-  replicas: 1" in spec["diff"]
     assert "+  replicas: 0" in spec["diff"]
@@ -98,8 +127,9 @@ def test_the_question_says_exactly_what_would_be_done_and_the_run_holds_nothing(
     assert condition(run, "Succeeded")["status"] == "Unknown"
     assert condition(run, "Reconciling")["status"] == "True"
     with psycopg.connect(database) as connection:
-        row = connection.execute("select id, holder, wake_at is not null from run where name = %s",
-                                 [run["metadata"]["name"]]).fetchone()
+        row = connection.execute(
+            "select id, holder, wake_at is not null from run where name = %s", [run["metadata"]["name"]]
+        ).fetchone()
         assert row is not None
         assert row[1:] == (None, True)
         assert connection.execute("select 1 from target_lock where run_id = %s", [row[0]]).fetchone() is None
@@ -129,7 +159,7 @@ def test_who_lacks_the_verb_is_refused_and_nothing_goes_on(scene: Scene, people:
     name = approval(scene, run)["metadata"]["name"]
     in_her_name = {"spec": {"decision": "Approved", "decidedBy": f"system:serviceaccount:{scene.namespace}:alice"}}
     bob = Kubectl(scene.stage.kubectl.binary, people["bob"])
-    with pytest.raises(KubectlError, match="`spec.decidedBy` must be .*:bob"):
+    with pytest.raises(KubectlError, match=r"`spec\.decidedBy` must be .*:bob"):
         bob("patch", "akapproval", name, "--type=merge", "-p", json.dumps(in_her_name))
     assert scene.run_of(alert)["status"]["phase"] == "WaitingForApproval"  # type: ignore[index]
     assert scene.writes("refused") == []
@@ -161,7 +191,9 @@ def test_an_approval_does_not_hold_for_an_object_that_changed_meanwhile(scene: S
 def test_nobody_answers_and_a_person_is_told(scene: Scene) -> None:
     alert, _ = waiting(scene, "lapsed")
     run = scene.ended(alert, patience=float(PATIENCE) + 15)
-    assert (run["status"]["phase"], condition(run, "Succeeded")["reason"]) == ("Escalated", "ApprovalExpired"), told(run)
+    assert (run["status"]["phase"], condition(run, "Succeeded")["reason"]) == ("Escalated", "ApprovalExpired"), told(
+        run
+    )
     assert scene.writes("lapsed") == []
 
 
@@ -194,7 +226,10 @@ def test_an_autonomous_agent_goes_on_by_itself(scene: Scene) -> None:
     alert = scene.fire("free", "free")
     run = scene.reached(alert, "Verifying")
     assert len(scene.writes("free")) == 1
-    assert not [a for a in scene.stage.kubectl.get("akapproval", "-n", scene.namespace)["items"]
-                if a["spec"]["runRef"]["name"] == run["metadata"]["name"]]
+    assert not [
+        a
+        for a in scene.stage.kubectl.get("akapproval", "-n", scene.namespace)["items"]
+        if a["spec"]["runRef"]["name"] == run["metadata"]["name"]
+    ]
     alert.deliver("resolved")
     until("its end", lambda: scene.ended(alert)["status"]["phase"] == "Succeeded")

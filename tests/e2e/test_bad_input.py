@@ -1,4 +1,4 @@
-"""Malformed, huge, unauthenticated and hostile input, and Workflows that cannot work: each is told why, and stops nobody else."""
+"""Malformed, huge and hostile input, and Workflows that cannot work: each is told why, and stops nobody else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from hack.rig.install import tenant_rights
 from hack.rig.kubectl import KubectlError
-
 from tests.e2e.scene import SCALE_DOWN, Scene, agent, condition, deployment, endpoint, ledger, told, workflow
 from tests.e2e.staging import ACCOUNT, Stage, remove_namespace, until
 
@@ -22,7 +21,9 @@ Answer = tuple[int, dict[str, Any], Mapping[str, str]]
 @pytest.fixture(scope="module")
 def scene(stage: Stage, postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     with ledger(postgres, "bad_input") as url:
-        operator = stage.operator(tmp_path_factory.mktemp("bad") / "operator", database_url=url, webhook_max_bytes="100000")
+        operator = stage.operator(
+            tmp_path_factory.mktemp("bad") / "operator", database_url=url, webhook_max_bytes="100000"
+        )
         made = Scene(stage, operator, stage.tenant("scale_deployment"))
         operator.start()
         try:
@@ -40,8 +41,11 @@ def scene(stage: Stage, postgres: str, tmp_path_factory: pytest.TempPathFactory)
 def post(scene: Scene, body: bytes, **headers: str) -> Answer:
     """Posts bytes as they are, with our token unless headers say otherwise: status, body and headers of the answer."""
     token = scene.operator.token_file.read_text().strip()
-    sent = {"Content-Type": "application/json", "Authorization": f"Bearer {token}",
-            **{k.replace("_", "-"): v for k, v in headers.items()}}
+    sent = {
+        "Content-Type": "application/json",
+        "Authorization": f"Bearer {token}",
+        **{k.replace("_", "-"): v for k, v in headers.items()},
+    }
     connection = http.client.HTTPConnection(scene.operator.host, scene.operator.port, timeout=10)
     try:
         connection.request("POST", "/v1/alerts", body, {k: v for k, v in sent.items() if v})
@@ -62,27 +66,37 @@ def still_works(scene: Scene, name: str) -> None:
     assert scene.ended(alert)["status"]["phase"] == "Succeeded"
 
 
-@pytest.mark.parametrize(("status", "body", "headers"), [
-    (400, b"", {}),
-    (400, b"not json", {}),
-    (400, b'{"version": "4"', {}),
-    (400, b"[]", {}),
-    (400, b"null", {}),
-    (400, b'{"version": "4", "alerts": "all of them"}', {}),
-    (400, b'{"version": "4", "alerts": [{"status": "burning"}]}', {}),
-    (400, b'{"version": "4", "alerts": [{"status": "firing", "labels": {"alertname": 7}, "startsAt": "yesterday"}]}', {}),
-    (400, b'\xff\xfe{"version": "4"}', {}),
-    (400, b"[" * 50_000, {}),
-    (413, b'{"version": "4", "alerts": [' + b" " * 200_000 + b"]}", {}),
-    (415, b"<alerts/>", {"Content_Type": "application/xml"}),
-    (415, b"\x1f\x8b", {"Content_Encoding": "gzip"}),
-    (401, b"{}", {"Authorization": ""}),
-    (401, b"{}", {"Authorization": "Bearer a-token-that-nobody-issued"}),
-    (401, b"{}", {"Authorization": "Basic YWtlc286YWtlc28="}),
-    (401, b"x" * 200_000, {"Authorization": ""}),
-])
+@pytest.mark.parametrize(
+    ("status", "body", "headers"),
+    [
+        (400, b"", {}),
+        (400, b"not json", {}),
+        (400, b'{"version": "4"', {}),
+        (400, b"[]", {}),
+        (400, b"null", {}),
+        (400, b'{"version": "4", "alerts": "all of them"}', {}),
+        (400, b'{"version": "4", "alerts": [{"status": "burning"}]}', {}),
+        (
+            400,
+            b'{"version": "4", "alerts": [{"status": "firing", "labels": {"alertname": 7}, "startsAt": "yesterday"}]}',
+            {},
+        ),
+        (400, b'\xff\xfe{"version": "4"}', {}),
+        (400, b"[" * 50_000, {}),
+        (413, b'{"version": "4", "alerts": [' + b" " * 200_000 + b"]}", {}),
+        (415, b"<alerts/>", {"Content_Type": "application/xml"}),
+        (415, b"\x1f\x8b", {"Content_Encoding": "gzip"}),
+        (401, b"{}", {"Authorization": ""}),
+        (401, b"{}", {"Authorization": "Bearer a-token-that-nobody-issued"}),
+        (401, b"{}", {"Authorization": "Basic YWtlc286YWtlc28="}),
+        (401, b"x" * 200_000, {"Authorization": ""}),
+    ],
+)
 def test_a_bad_notification_is_answered_with_what_is_wrong_and_what_to_do(
-    scene: Scene, status: int, body: bytes, headers: dict[str, str],
+    scene: Scene,
+    status: int,
+    body: bytes,
+    headers: dict[str, str],
 ) -> None:
     try:
         code, said, answered = post(scene, body, **headers)
@@ -105,20 +119,29 @@ def test_after_all_of_this_the_next_good_alert_is_carried_out(scene: Scene) -> N
 
 
 def test_a_hostile_alert_harms_neither_its_neighbours_nor_the_terminal(scene: Scene) -> None:
-    """Control characters, bidirectional marks, NUL, megabytes of label, templates and SQL, in one notification with a good one."""
+    """Control characters, bidirectional marks, NUL, huge labels, templates and SQL, in one POST with a good alert."""
     scene.apply(deployment("beside"))
     good = scene.alert("beside")
     payload = good.payload("firing")
     evil = "'; drop table run; -- {{ 7*7 }} ${jndi:ldap://x} \x1b[2J \u202e\u0000 <script>"
-    for n, labels in enumerate([
-        {"alertname": evil, "namespace": scene.namespace, "deployment": evil},
-        {"alertname": "scale-down", "namespace": scene.namespace, "deployment": "../../../api/v1/secrets"},
-        {"alertname": "scale-down", "namespace": scene.namespace, "deployment": "beside\u0000"},
-        {"alertname": "scale-down", "namespace": scene.namespace, "deployment": "x" * 20_000},
-        {"alertname": "scale-down", "namespace": scene.namespace, "pod": evil, evil: evil},
-    ]):
-        payload["alerts"].append({**payload["alerts"][0], "labels": labels, "fingerprint": f"e{n}" + "\x1b" * (n == 0),
-                                  "annotations": {"summary": evil * 100}, "generatorURL": "javascript:alert(1)"})
+    for n, labels in enumerate(
+        [
+            {"alertname": evil, "namespace": scene.namespace, "deployment": evil},
+            {"alertname": "scale-down", "namespace": scene.namespace, "deployment": "../../../api/v1/secrets"},
+            {"alertname": "scale-down", "namespace": scene.namespace, "deployment": "beside\u0000"},
+            {"alertname": "scale-down", "namespace": scene.namespace, "deployment": "x" * 20_000},
+            {"alertname": "scale-down", "namespace": scene.namespace, "pod": evil, evil: evil},
+        ]
+    ):
+        payload["alerts"].append(
+            {
+                **payload["alerts"][0],
+                "labels": labels,
+                "fingerprint": f"e{n}" + "\x1b" * (n == 0),
+                "annotations": {"summary": evil * 100},
+                "generatorURL": "javascript:alert(1)",
+            }
+        )
     code, said, _ = post(scene, json.dumps(payload).encode())
     assert code == 202, said
     assert len(said["rejected"]) >= 2, said  # what no ledger and no label of Kubernetes can hold
@@ -152,27 +175,47 @@ def status_of(scene: Scene, name: str) -> dict[str, Any]:
 
 def stalled(scene: Scene, name: str, reason: str) -> str:
     """Its message, once it is Ready=False, Stalled=True for that reason."""
+
     def look() -> dict[str, Any] | None:
         found = status_of(scene, name)
         return found if condition(found, "Ready").get("status") == "False" else None
+
     found = until(f"a verdict on {name}", look, 20)
-    assert (condition(found, "Ready")["reason"], condition(found, "Stalled")["status"]) == (reason, "True"), found["status"]
+    assert (condition(found, "Ready")["reason"], condition(found, "Stalled")["status"]) == (reason, "True"), found[
+        "status"
+    ]
     assert found["status"]["observedGeneration"] == found["metadata"]["generation"]
     message = str(condition(found, "Ready")["message"])
     assert re.search(r"[Nn]ext: \S+", message), message
     return message
 
 
-@pytest.mark.parametrize(("name", "steps", "reason", "says"), [
-    ("unknown", [{"name": "act", "action": {"name": "scale_deploymnet"}}], "UnknownAction", "did you mean scale_deployment"),
-    ("circle", CIRCLE, "CycleInSteps", "remove one `dependsOn`"),
-    ("pausing", [{"name": "rest", "wait": {"seconds": 5}}, STEP], "Unsupported", "`wait` is not supported"),
-    ("badcel", [{**STEP, "condition": {"cel": "facts.ready_replicas >"}}], "ConditionInvalid", "`condition.cel`"),
-    ("badargs", [{"name": "act", "action": {"name": "scale_deployment", "with": {"replicas": "many"}}}],
-     "InvalidSpec", "with.replicas"),
-])
+@pytest.mark.parametrize(
+    ("name", "steps", "reason", "says"),
+    [
+        (
+            "unknown",
+            [{"name": "act", "action": {"name": "scale_deploymnet"}}],
+            "UnknownAction",
+            "did you mean scale_deployment",
+        ),
+        ("circle", CIRCLE, "CycleInSteps", "remove one `dependsOn`"),
+        ("pausing", [{"name": "rest", "wait": {"seconds": 5}}, STEP], "Unsupported", "`wait` is not supported"),
+        ("badcel", [{**STEP, "condition": {"cel": "facts.ready_replicas >"}}], "ConditionInvalid", "`condition.cel`"),
+        (
+            "badargs",
+            [{"name": "act", "action": {"name": "scale_deployment", "with": {"replicas": "many"}}}],
+            "InvalidSpec",
+            "with.replicas",
+        ),
+    ],
+)
 def test_a_workflow_that_cannot_work_says_what_to_do_next(
-    scene: Scene, name: str, steps: list[dict[str, Any]], reason: str, says: str,
+    scene: Scene,
+    name: str,
+    steps: list[dict[str, Any]],
+    reason: str,
+    says: str,
 ) -> None:
     scene.apply(workflow(name, steps=steps))
     assert says in stalled(scene, name, reason)
@@ -194,7 +237,11 @@ def test_a_missing_agent_and_its_endpoint_make_it_ready_by_being_applied(scene: 
     scene.apply(workflow("early", agentRef={"name": "later"}))
     assert "kubectl apply an Agent named later" in stalled(scene, "early", "AgentNotFound")
     scene.apply(agent("later", modelEndpointRefs=[{"name": "much-later"}]))
-    until("the next complaint", lambda: condition(status_of(scene, "early"), "Ready")["reason"] == "ModelEndpointNotFound", 20)
+    until(
+        "the next complaint",
+        lambda: condition(status_of(scene, "early"), "Ready")["reason"] == "ModelEndpointNotFound",
+        20,
+    )
     assert "much-later" in stalled(scene, "early", "ModelEndpointNotFound")
     scene.apply(endpoint("much-later"))
     scene.ready("early")
@@ -204,8 +251,10 @@ def test_a_missing_agent_and_its_endpoint_make_it_ready_by_being_applied(scene: 
 
 def test_missing_rights_are_named_and_the_printed_command_grants_them(scene: Scene) -> None:
     """The remedy that it prints is run as it is printed."""
-    scene.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "newcomer"}},
-                workflow("unprivileged", serviceAccountName="newcomer"))
+    scene.apply(
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "newcomer"}},
+        workflow("unprivileged", serviceAccountName="newcomer"),
+    )
     said = stalled(scene, "unprivileged", "PermissionMissing")
     assert f"system:serviceaccount:{scene.namespace}:newcomer may not patch deployments" in said
     assert f"the operator may not impersonate ServiceAccount {scene.namespace}/newcomer" in said
@@ -231,9 +280,22 @@ def test_a_hostile_object_does_not_stop_the_others(scene: Scene) -> None:
     hostile["metadata"].update(annotations=soup, labels={"app.kubernetes.io/instance": "argo", "a" * 63: "b" * 63})
     broken = workflow("broken", steps=[{"name": "act", "action": {"name": "no_such"}}])
     scene.apply(hostile, broken)
-    nonsense = {"status": {"observedGeneration": 99, "conditions": [
-        {"type": "Ready", "status": "True", "reason": "Hacked", "message": "trust me", "observedGeneration": 99,
-         "lastTransitionTime": "1970-01-01T00:00:00Z"}], "stepCount": 7}}
+    nonsense = {
+        "status": {
+            "observedGeneration": 99,
+            "conditions": [
+                {
+                    "type": "Ready",
+                    "status": "True",
+                    "reason": "Hacked",
+                    "message": "trust me",
+                    "observedGeneration": 99,
+                    "lastTransitionTime": "1970-01-01T00:00:00Z",
+                }
+            ],
+            "stepCount": 7,
+        }
+    }
     for name in ("hostile", "broken"):
         scene.kubectl("patch", "akwf", name, "--subresource=status", "--type=merge", "-p", json.dumps(nonsense))
     scene.apply(workflow("innocent"))
@@ -251,8 +313,12 @@ def test_a_hostile_object_does_not_stop_the_others(scene: Scene) -> None:
 
 def test_kubectl_get_akeso_shows_everything_of_ours(scene: Scene) -> None:
     shown = scene.kubectl("get", "akeso")
-    for kind in ("workflow.akeso.dev/scale-down", "agent.akeso.dev/sre", "modelendpoint.akeso.dev/rules",
-                 "workflowrun.akeso.dev/scale-down-"):
+    for kind in (
+        "workflow.akeso.dev/scale-down",
+        "agent.akeso.dev/sre",
+        "modelendpoint.akeso.dev/rules",
+        "workflowrun.akeso.dev/scale-down-",
+    ):
         assert kind in shown, shown
     assert re.search(r"NAME\s+READY\s+MODE\s+AGENT\s+ACTIVE\s+OK%\s+LAST-RUN\s+AGE", shown), shown
     assert re.search(r"NAME\s+WORKFLOW\s+TARGET\s+PHASE\s+STEPS\s+DURATION\s+AGE", shown), shown
@@ -268,9 +334,14 @@ def test_a_run_can_be_waited_for_and_the_healed_object_tells_who_healed_it(scene
         scene.kubectl("wait", "--for=condition=Succeeded", f"akrun/{name}", "--timeout=1s")
     alert.deliver("resolved")
     scene.kubectl("wait", "--for=condition=Succeeded", f"akrun/{name}", "--timeout=20s")
-    described = until("the Events on the Deployment", lambda: d if "VerifiedHealthy" in (
-        d := scene.kubectl("describe", "deployment", "told")) else "", 10)
-    assert re.search(rf"Normal\s+ActionApplied\s+\S+\s+\S+\s+{name}: act: scale Deployment/told from 1 to 0", described), described
+    described = until(
+        "the Events on the Deployment",
+        lambda: d if "VerifiedHealthy" in (d := scene.kubectl("describe", "deployment", "told")) else "",
+        10,
+    )
+    assert re.search(
+        rf"Normal\s+ActionApplied\s+\S+\s+\S+\s+{name}: act: scale Deployment/told from 1 to 0", described
+    ), described
     assert re.search(r"\sakeso\.dev/operator\s", described), described
     run = scene.kubectl("describe", "akrun", name)
     assert "AlertMatched" in run

@@ -16,12 +16,22 @@ import yaml
 from hack.rig.install import ROOT, operator_kubeconfig
 from hack.rig.kubectl import Kubectl
 from hack.rig.operator import Operator
-
 from tests.e2e.scene import Scene, agent, akeso, deployment, endpoint, ledger, workflow
 from tests.e2e.staging import Stage, control_plane, remove_namespace, until
 
 pytestmark = pytest.mark.e2e
-HEAVY = ("kopf", "kubernetes", "psycopg", "aiohttp", "httpx", "starlette", "uvicorn", "pydantic", "jinja2", "prometheus_client")
+HEAVY = (
+    "kopf",
+    "kubernetes",
+    "psycopg",
+    "aiohttp",
+    "httpx",
+    "starlette",
+    "uvicorn",
+    "pydantic",
+    "jinja2",
+    "prometheus_client",
+)
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +46,17 @@ def scene(stage: Stage, url: str, tmp_path_factory: pytest.TempPathFactory) -> I
     made = Scene(stage, operator, stage.tenant("scale_deployment"))
     operator.start()
     try:
-        made.apply(endpoint(), agent(), agent("asks", autonomy="Approve"), workflow(),
-                   workflow("asks", agentRef={"name": "asks"}), deployment("web"), deployment("idle"), deployment("slow"),
-                   deployment("paused", {"akeso.dev/paused": "true"}))
+        made.apply(
+            endpoint(),
+            agent(),
+            agent("asks", autonomy="Approve"),
+            workflow(),
+            workflow("asks", agentRef={"name": "asks"}),
+            deployment("web"),
+            deployment("idle"),
+            deployment("slow"),
+            deployment("paused", {"akeso.dev/paused": "true"}),
+        )
         made.ready("scale-down", "asks")
         yield made
     finally:
@@ -65,7 +83,9 @@ def typed(scene: Scene, *arguments: str, stdin: str | None = None, code: int = 0
 def test_get_lists_runs_as_a_table_as_json_and_by_name(scene: Scene, healed: str) -> None:
     table = typed(scene, "get", "-n", scene.namespace)
     assert table.splitlines()[0].split() == ["NAMESPACE", "NAME", "WORKFLOW", "TARGET", "PHASE", "STEPS", "AGE"]
-    assert re.search(rf"{scene.namespace} +{healed} +scale-down +Deployment/web +Succeeded +1/1 +\d+[smh]", table), table
+    assert re.search(rf"{scene.namespace} +{healed} +scale-down +Deployment/web +Succeeded +1/1 +\d+[smh]", table), (
+        table
+    )
     assert f"workflowrun/{healed}" in typed(scene, "get", "-A", "-o", "name").splitlines()
     (one,) = json.loads(typed(scene, "get", healed, "-A", "-o", "json"))["items"]
     assert one["status"]["phase"] == "Succeeded"
@@ -75,8 +95,15 @@ def test_get_lists_runs_as_a_table_as_json_and_by_name(scene: Scene, healed: str
 def test_describe_shows_conditions_steps_the_open_question_and_the_story(scene: Scene) -> None:
     run = scene.reached(scene.fire("slow", "asks"), "WaitingForApproval")["metadata"]["name"]
     said = typed(scene, "describe", f"akrun/{run}", "-n", scene.namespace)
-    for line in (r"Phase: +WaitingForApproval", r"Alert: +asks", r"Target: +Deployment/slow", r"Succeeded +Unknown",
-                 r"act +WaitingForApproval", rf"{run}-act-[0-9a-f]{{8}}: waiting; expires 20", r"\+  replicas: 0"):
+    for line in (
+        r"Phase: +WaitingForApproval",
+        r"Alert: +asks",
+        r"Target: +Deployment/slow",
+        r"Succeeded +Unknown",
+        r"act +WaitingForApproval",
+        rf"{run}-act-[0-9a-f]{{8}}: waiting; expires 20",
+        r"\+  replicas: 0",
+    ):
         assert re.search(line, said), (line, said)
 
 
@@ -86,7 +113,9 @@ def test_why_tells_the_run_from_alert_to_verification_a_line_each(scene: Scene, 
     assert first == f"{scene.namespace}/{healed}: Succeeded"
     assert all(re.match(r"\d\d:\d\d:\d\d\.\d{3}  \w+ +\S", line) for line in lines), said
     kinds = [line.split()[1] for line in lines]
-    assert kinds == sorted(kinds, key=["alert", "target", "evidence", "plan", "gate", "action", "verification", "outcome"].index)
+    assert kinds == sorted(
+        kinds, key=["alert", "target", "evidence", "plan", "gate", "action", "verification", "outcome"].index
+    )
 
 
 def simulated(scene: Scene, about: str, *arguments: str, alertname: str = "scale-down") -> str:
@@ -128,8 +157,18 @@ def test_simulate_says_why_an_alert_starts_nothing(scene: Scene, tmp_path: Path)
 def test_actions_and_rbac_need_no_cluster(tmp_path: Path) -> None:
     nowhere = tmp_path / "none"
     listed = json.loads(akeso("actions", "-o", "json", kubeconfig=nowhere).stdout)
-    assert {"restart_deployment", "rollback_deployment", "scale_deployment", "set_memory_limit", "restart_pod", "evict_pod",
-            "cordon_node", "uncordon_node", "collect_diagnostics", "notify"} <= {a["name"] for a in listed}
+    assert {
+        "restart_deployment",
+        "rollback_deployment",
+        "scale_deployment",
+        "set_memory_limit",
+        "restart_pod",
+        "evict_pod",
+        "cordon_node",
+        "uncordon_node",
+        "collect_diagnostics",
+        "notify",
+    } <= {a["name"] for a in listed}
     assert "EFFECT" in akeso("actions", kubeconfig=nowhere).stdout
     printed = akeso("rbac", "-n", "shop", "restart_pod", kubeconfig=nowhere)
     documents = list(yaml.safe_load_all(printed.stdout))
@@ -140,9 +179,14 @@ def test_actions_and_rbac_need_no_cluster(tmp_path: Path) -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     """Its time is measured by hack/bench; that it stays short is a matter of what it imports."""
-    script = ("import sys\nfrom typer.testing import CliRunner\nfrom akeso.cli.main import app\n"
-              "assert CliRunner().invoke(app, ['--help']).exit_code == 0\nprint(*sorted({m.split('.')[0] for m in sys.modules}))")
-    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30).stdout.split()
+    script = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom akeso.cli.main import app\n"
+        "assert CliRunner().invoke(app, ['--help']).exit_code == 0\n"
+        "print(*sorted({m.split('.')[0] for m in sys.modules}))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30
+    ).stdout.split()
     assert not set(HEAVY) & set(loaded)
 
 
@@ -160,8 +204,11 @@ def findings(kubectl: Kubectl, *arguments: str) -> dict[str, dict[str, Any]]:
 
 def follow(kubectl: Kubectl, fix: str) -> None:
     """Run the command that doctor printed, as it printed it."""
-    environment = {**os.environ, "KUBECONFIG": str(kubectl.kubeconfig),
-                   "PATH": f"{Path(kubectl.binary).parent}:{ROOT}/.venv/bin:{os.environ['PATH']}"}
+    environment = {
+        **os.environ,
+        "KUBECONFIG": str(kubectl.kubeconfig),
+        "PATH": f"{Path(kubectl.binary).parent}:{ROOT}/.venv/bin:{os.environ['PATH']}",
+    }
     subprocess.run(fix, shell=True, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=60)
 
 
@@ -181,12 +228,20 @@ def test_doctor_leads_from_an_empty_cluster_to_one_that_heals(tmp_path: Path, po
         found = findings(kubectl)
         assert wrong(found) == {"agents", "workflows", "opted-in"}
         follow(kubectl, found["opted-in"]["fix"].replace("NAME", "default"))
-        kubectl("create", "clusterrolebinding", "too-much", "--clusterrole=cluster-admin", "--serviceaccount=akeso-system:akeso")
+        kubectl(
+            "create",
+            "clusterrolebinding",
+            "too-much",
+            "--clusterrole=cluster-admin",
+            "--serviceaccount=akeso-system:akeso",
+        )
         found = findings(kubectl)
         assert wrong(found) == {"agents", "workflows", "least-privilege"}
         assert "patch deployments" in found["least-privilege"]["message"]
         kubectl("delete", "clusterrolebinding", "too-much")
-        operator = Operator(tmp_path / "operator", operator_kubeconfig(kubectl, tmp_path), settings={"DATABASE_URL": url})
+        operator = Operator(
+            tmp_path / "operator", operator_kubeconfig(kubectl, tmp_path), settings={"DATABASE_URL": url}
+        )
         assert "does not answer" in findings(kubectl, "--server", operator.url)["operator"]["message"]
         manifests = [endpoint(), agent(), workflow(serviceAccountName="newcomer")]
         for made in manifests:

@@ -1,4 +1,4 @@
-"""Every gate says no on a real run: with its reason on the WorkflowRun, and without a write in the API server's audit log."""
+"""Every gate says no on a real run: its reason is on the WorkflowRun, and no write in the API server's audit log."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import pytest
 from hack.rig.install import tenant_rights
-
 from tests.e2e.scene import SCALE_DOWN, Scene, agent, condition, deployment, endpoint, ledger, told, workflow
 from tests.e2e.staging import ACCOUNT, Alertmanager, Stage, remove_namespace
 
@@ -22,16 +21,26 @@ ELSEWHERE = {**SCALE_DOWN, "target": {"group": "apps", "kind": "Deployment", "na
 def scene(stage: Stage, postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """One tenant with Workflows for all cases, and an operator that keeps away from namespaces called FENCED."""
     with ledger(postgres, "gates") as url:
-        operator = stage.operator(tmp_path_factory.mktemp("gates") / "operator", database_url=url,
-                                  protected_namespaces=f"kube-system,{FENCED}")
+        operator = stage.operator(
+            tmp_path_factory.mktemp("gates") / "operator",
+            database_url=url,
+            protected_namespaces=f"kube-system,{FENCED}",
+        )
         made = Scene(stage, operator, stage.tenant("scale_deployment"))
         operator.start()
         try:
             made.apply(
-                endpoint(), agent(), agent("timid", actions={"deny": ["scale_*"]}), agent("asks", autonomy="Approve"),
-                agent("tired"), workflow(), workflow("tired", agentRef={"name": "tired"}),
-                workflow("timid", agentRef={"name": "timid"}), workflow("asks", agentRef={"name": "asks"}),
-                workflow("abroad", steps=[{"name": "act", "action": ELSEWHERE}]))
+                endpoint(),
+                agent(),
+                agent("timid", actions={"deny": ["scale_*"]}),
+                agent("asks", autonomy="Approve"),
+                agent("tired"),
+                workflow(),
+                workflow("tired", agentRef={"name": "tired"}),
+                workflow("timid", agentRef={"name": "timid"}),
+                workflow("asks", agentRef={"name": "asks"}),
+                workflow("abroad", steps=[{"name": "act", "action": ELSEWHERE}]),
+            )
             made.ready("scale-down", "tired", "timid", "asks", "abroad")
             yield made
         finally:
@@ -55,7 +64,9 @@ def refused(scene: Scene, alert: Alertmanager, reason: str, writes: int = 0) -> 
 
 def foreign(scene: Scene, name: str, labels: dict[str, str]) -> Scene:
     """The same tenant set-up in another namespace."""
-    scene.stage.kubectl.apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}))
+    scene.stage.kubectl.apply(
+        json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+    )
     tenant_rights(scene.stage.kubectl, name, ACCOUNT, "scale_deployment")
     made = replace(scene, namespace=name)
     made.apply(endpoint(), agent(), workflow(), deployment("web"))
@@ -63,11 +74,14 @@ def foreign(scene: Scene, name: str, labels: dict[str, str]) -> Scene:
     return made
 
 
-@pytest.mark.parametrize(("mark", "value", "reason"), [
-    ("akeso.dev/paused", "true", "Paused"),
-    ("akeso.dev/protected", "true", "Protected"),
-    ("akeso.dev/managed", "false", "NotManaged"),
-])
+@pytest.mark.parametrize(
+    ("mark", "value", "reason"),
+    [
+        ("akeso.dev/paused", "true", "Paused"),
+        ("akeso.dev/protected", "true", "Protected"),
+        ("akeso.dev/managed", "false", "NotManaged"),
+    ],
+)
 def test_a_mark_on_the_object_stops_every_write(scene: Scene, mark: str, value: str, reason: str) -> None:
     name = f"marked-{reason.lower()}"
     scene.apply(deployment(name, {mark: value}))
@@ -75,14 +89,20 @@ def test_a_mark_on_the_object_stops_every_write(scene: Scene, mark: str, value: 
     assert scene.replicas(name) == 1
 
 
-@pytest.mark.parametrize(("prefix", "labels", "reason"), [
-    ("quiet", {}, "NotManaged"),
-    ("quiet", {"akeso.dev/managed": "true", "akeso.dev/paused": "true"}, "Paused"),
-    ("quiet", {"akeso.dev/managed": "true", "akeso.dev/protected": "true"}, "Protected"),
-    ("fenced", {"akeso.dev/managed": "true"}, "Protected"),
-])
+@pytest.mark.parametrize(
+    ("prefix", "labels", "reason"),
+    [
+        ("quiet", {}, "NotManaged"),
+        ("quiet", {"akeso.dev/managed": "true", "akeso.dev/paused": "true"}, "Paused"),
+        ("quiet", {"akeso.dev/managed": "true", "akeso.dev/protected": "true"}, "Protected"),
+        ("fenced", {"akeso.dev/managed": "true"}, "Protected"),
+    ],
+)
 def test_a_namespace_that_did_not_agree_is_left_alone(
-    scene: Scene, prefix: str, labels: dict[str, str], reason: str,
+    scene: Scene,
+    prefix: str,
+    labels: dict[str, str],
+    reason: str,
 ) -> None:
     there = foreign(scene, f"{prefix}-{uuid.uuid4().hex[:8]}", labels)
     try:

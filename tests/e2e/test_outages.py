@@ -24,10 +24,10 @@ from pathlib import Path
 import pytest
 from hack.devcluster import controlplane
 from hack.rig.operator import Operator, free_port
-
-from akeso.record import embedded
 from tests.e2e.scene import SCALE_DOWN, Scene, agent, deployment, endpoint, ledger, told, workflow
 from tests.e2e.staging import Alertmanager, Stage, control_plane, remove_namespace, staged, until
+
+from akeso.record import embedded
 
 pytestmark = pytest.mark.e2e
 AWAY = float(os.environ.get("AKESO_TEST_OUTAGE_SECONDS", "8"))
@@ -40,14 +40,18 @@ MODEL = Path(__file__).parent / "modelserver.py"
 def started() -> Iterator[Callable[..., Scene]]:
     """Starts an operator with quick breakers in a tenant's namespace where one Workflow waits for alerts."""
     with ExitStack() as stack:
+
         def make(stage: Stage, folder: Path, *objects: dict[str, object], **settings: str) -> Scene:
-            scene = Scene(stage, stage.operator(folder / "operator", **QUICK, **settings), stage.tenant("scale_deployment"))
+            scene = Scene(
+                stage, stage.operator(folder / "operator", **QUICK, **settings), stage.tenant("scale_deployment")
+            )
             stack.callback(remove_namespace, stage.kubectl, scene.namespace)
             stack.callback(scene.operator.stop)
             scene.operator.start()
             scene.apply(endpoint(), agent(), workflow(), *objects, *(deployment(f"web-{n}") for n in range(STORM + 1)))
             scene.ready("scale-down")
             return scene
+
         yield make
 
 
@@ -70,23 +74,32 @@ def all_right(scene: Scene, alerts: list[Alertmanager], patience: float = 45.0) 
         assert there["metadata"]["generation"] == 2, told(run)
         assert len(scene.writes(name)) == 1, told(run)
         assert "not readable: metrics" in told(run)
-        assert "events" not in told(run).split("not readable: ")[1].splitlines()[0], told(run)  # decided on all or not at all
+        assert "events" not in told(run).split("not readable: ")[1].splitlines()[0], told(
+            run
+        )  # decided on all or not at all
     runs = scene.stage.runs(scene.namespace)
     assert len({r["spec"]["trigger"]["alert"]["fingerprint"] for r in runs}) == len(runs)
 
 
 def breaker(operator: Operator, name: str) -> str:
     """closed, half-open or open by /metrics; closed where it is not there."""
-    found = re.search(rf'^akeso_breaker_state{{name="{re.escape(name)}"}} (\d)', operator.get("/metrics")[1], re.MULTILINE)
+    found = re.search(
+        rf'^akeso_breaker_state{{name="{re.escape(name)}"}} (\d)', operator.get("/metrics")[1], re.MULTILINE
+    )
     return ("closed", "half-open", "open")[int(found[1])] if found else "closed"
 
 
 def busy(alert: Alertmanager) -> float:
     """Posts it; the answer must be 503 with Retry-After within two seconds. Seconds that it took."""
     request = urllib.request.Request(
-        f"{alert.operator.url}/v1/alerts", data=json.dumps(alert.payload("firing")).encode(), method="POST",
-        headers={"Content-Type": "application/json",
-                 "Authorization": f"Bearer {alert.operator.token_file.read_text().strip()}"})
+        f"{alert.operator.url}/v1/alerts",
+        data=json.dumps(alert.payload("firing")).encode(),
+        method="POST",
+        headers={
+            "Content-Type": "application/json",
+            "Authorization": f"Bearer {alert.operator.token_file.read_text().strip()}",
+        },
+    )
     began = time.monotonic()
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request, timeout=10)
@@ -141,7 +154,10 @@ def busy_or_none(late: Alertmanager) -> bool:
 
 
 def test_a_killed_and_restarted_postgres_loses_nothing(
-    stage: Stage, own_postgres: tuple[str, Path], started: Callable[..., Scene], tmp_path: Path,
+    stage: Stage,
+    own_postgres: tuple[str, Path],
+    started: Callable[..., Scene],
+    tmp_path: Path,
 ) -> None:
     url, folder = own_postgres
     scene = started(stage, tmp_path, database_url=url)
@@ -156,7 +172,10 @@ def test_a_killed_and_restarted_postgres_loses_nothing(
 
 
 def test_a_postgres_that_hangs_is_like_one_that_is_gone(
-    stage: Stage, own_postgres: tuple[str, Path], started: Callable[..., Scene], tmp_path: Path,
+    stage: Stage,
+    own_postgres: tuple[str, Path],
+    started: Callable[..., Scene],
+    tmp_path: Path,
 ) -> None:
     url, folder = own_postgres
     scene = started(stage, tmp_path, database_url=url)
@@ -176,7 +195,9 @@ def test_a_postgres_that_hangs_is_like_one_that_is_gone(
 
 
 def test_the_operator_starts_its_own_postgres_again(
-    stage: Stage, started: Callable[..., Scene], tmp_path: Path,
+    stage: Stage,
+    started: Callable[..., Scene],
+    tmp_path: Path,
 ) -> None:
     scene = started(stage, tmp_path)
     alerts = storm(scene)
@@ -189,8 +210,14 @@ def test_the_operator_starts_its_own_postgres_again(
     assert "The embedded Postgres is started again" in scene.operator.log.read_text()
 
 
-def test_alerts_are_taken_while_the_api_server_is_away(started: Callable[..., Scene], tmp_path: Path, postgres: str) -> None:
-    with control_plane(f"out-{os.getpid()}") as cluster, staged(cluster, tmp_path) as stage, ledger(postgres, "out_api") as url:
+def test_alerts_are_taken_while_the_api_server_is_away(
+    started: Callable[..., Scene], tmp_path: Path, postgres: str
+) -> None:
+    with (
+        control_plane(f"out-{os.getpid()}") as cluster,
+        staged(cluster, tmp_path) as stage,
+        ledger(postgres, "out_api") as url,
+    ):
         scene = started(stage, tmp_path, database_url=url)
         alerts = storm(scene, last=STORM - 1)
         controlplane.pause_apiserver(cluster)
@@ -242,18 +269,31 @@ def models() -> Iterator[tuple[Model, Model]]:
 
 
 def test_without_a_model_nothing_is_guessed_and_with_a_second_one_work_goes_on(
-    stage: Stage, postgres: str, models: tuple[Model, Model], started: Callable[..., Scene], tmp_path: Path,
+    stage: Stage,
+    postgres: str,
+    models: tuple[Model, Model],
+    started: Callable[..., Scene],
+    tmp_path: Path,
 ) -> None:
     first, second = models
-    made = [endpoint(name, provider="OpenAICompatible", model="tiny", url=f"http://127.0.0.1:{one.port}/v1", timeoutSeconds=3)
-            for name, one in (("first", first), ("second", second))]
+    made = [
+        endpoint(
+            name, provider="OpenAICompatible", model="tiny", url=f"http://127.0.0.1:{one.port}/v1", timeoutSeconds=3
+        )
+        for name, one in (("first", first), ("second", second))
+    ]
     asking = [{"name": "act", "action": SCALE_DOWN, "condition": {"ask": {"question": "Should it be scaled down?"}}}]
     with ledger(postgres, "out_model") as url:
         scene = started(
-            stage, tmp_path, *made, agent("one", modelEndpointRefs=[{"name": "first"}]),
+            stage,
+            tmp_path,
+            *made,
+            agent("one", modelEndpointRefs=[{"name": "first"}]),
             agent("two", modelEndpointRefs=[{"name": "first"}, {"name": "second"}]),
-            workflow("one", steps=asking, agentRef={"name": "one"}), workflow("two", steps=asking, agentRef={"name": "two"}),
-            database_url=url)
+            workflow("one", steps=asking, agentRef={"name": "one"}),
+            workflow("two", steps=asking, agentRef={"name": "two"}),
+            database_url=url,
+        )
         scene.ready("one", "two")
         name = f"model/{scene.namespace}/first"
         before = scene.fire("web-0", "one")
