@@ -5,6 +5,8 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import orjson
@@ -170,6 +172,9 @@ async def connect(settings: Settings) -> Connection:
             "No cluster to connect to", why=str(error),
             next_step="set AKESO_KUBECONFIG to a kubeconfig file, or run inside a cluster",
         ) from error
+    if not env_proxies(configuration.host):
+        # Else aiohttp asks the environment again before each request, in a thread: nearly half of the CPU of a read (measured).
+        configuration.client_session_kwargs = {"trust_env": False}
     return Connection(configuration, timeout=settings.request_timeout_seconds, reload=reload, namespace=namespace)
 
 
@@ -179,6 +184,12 @@ def _in_cluster(configuration: Configuration) -> bool:
     except ConfigException:
         return False
     return True
+
+
+def env_proxies(host: str) -> bool:
+    """True where the environment names a proxy for that URL; it is fixed once the process runs."""
+    url = urlsplit(host)
+    return url.scheme in getproxies() and not proxy_bypass(url.hostname or "")
 
 
 def _text(value: str | int | bool) -> str:

@@ -9,7 +9,7 @@ from kubernetes.aio.client import Configuration
 
 from akeso.errors import GiveUp, InvalidInput, OutcomeUnknown
 from akeso.kube import paths
-from akeso.kube.client import Connection, impersonation
+from akeso.kube.client import Connection, env_proxies, impersonation
 from akeso.kube.cluster import Cluster
 from akeso.model.objects import DEPLOYMENT, NODE, POD, ObjectRef
 
@@ -113,3 +113,20 @@ def test_a_name_does_not_lead_to_another_path(name: str) -> None:
         paths.item(POD, "shop", name)
     with pytest.raises(InvalidInput):
         paths.item(POD, name, "web")
+
+
+@pytest.mark.parametrize(("environment", "proxied"), [
+    ({}, False),
+    ({"https_proxy": "http://proxy:3128"}, True),
+    ({"https_proxy": "http://proxy:3128", "no_proxy": "api.example"}, False),
+    ({"http_proxy": "http://proxy:3128"}, False),
+])
+def test_a_proxy_of_the_environment_is_only_asked_for_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], proxied: bool,
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert env_proxies("https://api.example:6443") is proxied
