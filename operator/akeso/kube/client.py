@@ -173,7 +173,7 @@ async def connect(settings: Settings) -> Connection:
             next_step="set AKESO_KUBECONFIG to a kubeconfig file, or run inside a cluster",
         ) from error
     if not env_proxies(configuration.host):
-        # Else aiohttp asks the environment again before each request, in a thread: nearly half of the CPU of a read (measured).
+        # Else aiohttp asks again before each request, in a thread: nearly half of the CPU of a read (measured).
         configuration.client_session_kwargs = {"trust_env": False}
     return Connection(configuration, timeout=settings.request_timeout_seconds, reload=reload, namespace=namespace)
 
