@@ -216,7 +216,7 @@ def noise(w: World, nodes: list[Raw]) -> None:
         other.settle(progressing="NewReplicaSetAvailable", since=30000)
         if r.random() < 0.5:
             service(w, other.name, other.labels)
-    extra = [("v1", "ConfigMap", w.ns, {"data": {"a": "b"}}), ("v1", "Namespace", None, {"status": {"phase": "Active"}, "spec": {}}),
+    extra: list[tuple[str, str, str | None, Raw]] = [("v1", "ConfigMap", w.ns, {"data": {"a": "b"}}), ("v1", "Namespace", None, {"status": {"phase": "Active"}, "spec": {}}),
              ("v1", "Secret", w.ns, {"type": "Opaque", "data": {"k": "eA=="}}),
              ("policy/v1", "PodDisruptionBudget", w.ns, {"spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "zz"}}},
                                                          "status": {"disruptionsAllowed": 0}}),

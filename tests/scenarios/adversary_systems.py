@@ -1,6 +1,8 @@
 """Rows about components, nodes, capacity, storage and jobs: F05, F26 to F51, and their contrasts that the list does not show."""
 from __future__ import annotations
 
+from typing import Any
+
 from tests.scenarios.adversary_apps import App, container, noise, service, set_status, spec_of, statefulset
 from tests.scenarios.adversary_rollouts import (
     CORDON,
@@ -22,7 +24,7 @@ from tests.scenarios.adversary_world import Raw, World
 HPA_MAX, PVC_GROW, SUSPEND, COMPONENT = "raise_hpa_max", "expand_pvc", "suspend_cronjob", "restart_component"
 
 
-def steady(w: World, nodes: list[Raw], spec: Raw, n: int, state: str = "ready", name: str = "", ns: str = "", **how: int) -> App:
+def steady(w: World, nodes: list[Raw], spec: Raw, n: int, state: str = "ready", name: str = "", ns: str = "", **how: Any) -> App:
     """A Deployment without a rollout for days, all of whose pods are in that state."""
     app = App(w, spec, replicas=n, name=name, ns=ns)
     if w.rng.random() < 0.4:

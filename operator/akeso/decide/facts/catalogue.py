@@ -84,6 +84,8 @@ _ENTRIES: Final = (
     Entry("pull_failure", "str", "", _T3, "not_found, auth, unreachable or unknown: the registry's words"),
     Entry("pulls_failing_elsewhere", "int", "", _T0, "other workloads that cannot pull an image now"),
     Entry("failing_share_one_node", "str", "", _T0, "the only node where pods fail while those on other nodes serve"),
+    Entry("failing_on_sick_nodes", "bool", "", _T0, "all failing pods of the newest template run on nodes that fail"),
+    Entry("still_starting", "bool", "", _T0, "its failing pods are within the time that their probes give them"),
     Entry("liveness_kills", "bool", "", _T1, "the kubelet restarts the container because its liveness probe fails"),
     # rollout
     Entry("revision", "int", "", _T1, "deployment.kubernetes.io/revision"),
@@ -106,6 +108,7 @@ _ENTRIES: Final = (
     Entry("pods_unschedulable", "int", "", _T0, "pods with PodScheduled=False, Unschedulable"),
     Entry("unschedulable_reasons", "strings", "", _T0,
           "cpu, memory, selector, taint, anti_affinity, volume, other: as the scheduler counted nodes"),
+    Entry("scale_up_triggered", "bool", "", _T1, "an autoscaler of nodes is bringing a node for these pods"),
     Entry("requests_exceed_every_node", "bool", "", _T0, "a pod asks for more than any node could ever allocate"),
     Entry("selector_matches_no_node", "bool", "", _T0, "nodeSelector or required affinity matches no Node"),
     Entry("untolerated_taints", "strings", "", _T1, "taints that keep the pods off nodes that else would do"),

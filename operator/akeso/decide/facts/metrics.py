@@ -15,6 +15,7 @@ from akeso.model.evidence import Fact, Series, Snapshot
 from akeso.model.objects import dig
 
 WORKING_SET: Final = "container_memory_working_set_bytes"
+RESIDENT: Final = "container_memory_rss"  # less than the working set: what it tells is true of that, too
 CPU: Final = "container_cpu_usage_seconds_total"
 LEAK_SPAN_SECONDS: Final = 3300.0  # an hour of samples ends a step or two early
 LEAK_FIT: Final = 0.9  # r² of the straight line
@@ -55,7 +56,7 @@ def last_by_pod(snapshot: Snapshot, metric: str) -> dict[tuple[str, str], float]
 
 
 def _memory(view: View, busier: float | None) -> Iterator[Fact]:
-    all_series = [s for s in series_of(view, WORKING_SET) if s.values]
+    all_series = [s for s in series_of(view, WORKING_SET) or series_of(view, RESIDENT) if s.values]
     kills = oom_kills(view, view.current_pods)
     names = {t.container for t in kills}
     container = next(iter(names)) if len(names) == 1 else ""

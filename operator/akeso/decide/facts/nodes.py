@@ -36,6 +36,9 @@ _USAGE: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
+_ROOM: Final[Mapping[str, str]] = {"DiskPressure": "ephemeral-storage", "MemoryPressure": "memory"}
+
+
 def facts(view: View) -> Iterator[Fact]:
     nodes = view.snapshot.of_kind("Node")
     yield from _all(view, nodes)
@@ -132,11 +135,15 @@ def _culprit(view: View, node: Object) -> Iterator[Fact]:
                 usage[key] = usage.get(key, 0.0) + value
     ranked = sorted(usage, key=lambda k: (-usage[k], k))
     total = sum(usage.values())
-    if len(ranked) < 2 or total <= 0:
+    if not ranked or total <= 0:
         return
-    top, second = ranked[0], ranked[1]
-    share = usage[top] / total
-    if share < 0.5 or usage[top] < 2 * usage[second] or not evictable(here[top]):
+    top = ranked[0]
+    if len(ranked) == 1:  # the others are not known: then it has to hold half of what the node has
+        room = quantity(dig(node, "status", "capacity", _ROOM[pressed[0]]))
+        share = usage[top] / room if room else 0.0
+    else:
+        share = usage[top] / total if usage[top] >= 2 * usage[ranked[1]] else 0.0
+    if not 0.5 <= share <= 1 or not evictable(here[top]):
         return
     if pressed[0] == "MemoryPressure" and usage[top] <= _memory_request(here[top]):
         return

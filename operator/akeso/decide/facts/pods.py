@@ -9,7 +9,7 @@ from typing import Final
 
 from akeso.decide.facts import podstate
 from akeso.decide.facts.podstate import Termination, failure_mode
-from akeso.decide.facts.view import View, condition_is, fact, message_of, name_of, namespace_of, path_of
+from akeso.decide.facts.view import View, condition_is, fact, items, message_of, name_of, namespace_of, path_of, when
 from akeso.model.evidence import Fact, Tier
 from akeso.model.objects import Object, dig
 
@@ -150,6 +150,33 @@ def pull_failure(text: str) -> str:
     return next((kind for kind, pattern in _PULL if re.search(pattern, lowered)), "unknown")
 
 
+def _excused(view: View, bad: Sequence[Object]) -> Iterator[Fact]:
+    """Why failing pods of the newest template say nothing about it: a sick node, or a start that has not had its time."""
+    if not bad:
+        return
+    under = [view.snapshot.find("Node", str(dig(p, "spec", "nodeName", default=""))) for p in bad]
+    if all(node is not None and dig(node, "status", "conditions") for node in under):
+        sick = all(condition_is(n, "Ready") is not True or condition_is(n, "NetworkUnavailable") for n in under)
+        yield fact("failing_on_sick_nodes", sick, "Nodes .status.conditions[Ready]")
+    if all(failure_mode(p) == podstate.NOT_READY for p in bad):
+        yield fact("still_starting", all(_starting(view, p) for p in bad), "Pods .status, .spec.containers[] probes")
+
+
+def _starting(view: View, pod: Object) -> bool:
+    inner = {c.get("name"): c for c in items(pod, "spec", "containers")}
+    for status in podstate.statuses(pod):
+        container = inner.get(status.get("name"), {})
+        if status.get("ready") or podstate.restarts_of(status):
+            continue
+        if container.get("startupProbe") and status.get("started") is False:
+            return True  # the kubelet would have killed it, had the probe used up its time
+        delay = dig(container, "readinessProbe", "initialDelaySeconds", default=0)
+        age = view.age(when(status, "state", "running", "startedAt"))
+        if isinstance(delay, int) and age is not None and 0 <= age < delay:
+            return True
+    return False
+
+
 def _lone(view: View) -> Iterator[Fact]:
     """One pod that hangs while its siblings of the same template serve."""
     bad = podstate.failing(view.current_pods)
@@ -165,6 +192,7 @@ def _lone(view: View) -> Iterator[Fact]:
             yield fact(
                 "stuck_pod_seconds", age, f"Pod/{name_of(bad[0])} .status.conditions[Ready].lastTransitionTime"
             )
+    yield from _excused(view, bad)
     nodes = {str(dig(p, "spec", "nodeName", default="")) for p in bad}
     others = {str(dig(p, "spec", "nodeName", default="")) for p in good}
     if len(bad) >= 1 and len(nodes) == 1 and "" not in nodes and others and not others & nodes:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from akeso.decide.facts import podstate
 from akeso.decide.facts.quantity import quantity
-from akeso.decide.facts.view import View, condition, fact, items, message_of, name_of, path_of
+from akeso.decide.facts.view import View, condition, fact, items, message_of, name_of, path_of, when
 from akeso.decide.facts.workload import is_plan, planned_marker
 from akeso.model.evidence import Fact
 from akeso.model.objects import Object, dig, labels_of
@@ -26,6 +26,7 @@ _REASONS: Final = (
         r"volume|persistentvolumeclaim",
     ),
 )
+_SCALE_UPS: Final = ("TriggeredScaleUp", "Nominated")  # Cluster Autoscaler's and Karpenter's
 _STOPS: Final = ("NoSchedule", "NoExecute")
 
 
@@ -36,6 +37,8 @@ def facts(view: View) -> Iterator[Fact]:
     yield fact("pods_unschedulable", len(pending), "Pods .status.conditions[PodScheduled]")
     if not pending:
         return
+    scaling = [e for e in view.events_about(*pending) if e.get("reason") in _SCALE_UPS and _fresh(view, e)]
+    yield fact("scale_up_triggered", bool(scaling), "Events TriggeredScaleUp, Nominated")
     pod = pending[0]
     text = str(dig(condition(pod, "PodScheduled"), "message", default=""))
     if not text:
@@ -45,6 +48,14 @@ def facts(view: View) -> Iterator[Fact]:
         yield fact("unschedulable_reasons", reasons, f"{path_of(pod)} .status.conditions[PodScheduled].message")
     if _every_node_seen(view, text):
         yield from _against_nodes(view, pod)
+
+
+def _fresh(view: View, event: Object) -> bool:
+    """Younger than the autoscaler's own patience with a new node."""
+    for path in (("series", "lastObservedTime"), ("lastTimestamp",), ("eventTime",), ("metadata", "creationTimestamp")):
+        if (seen := when(event, *path)) is not None:
+            return (view.now - seen).total_seconds() < 900
+    return True
 
 
 def reasons_in(text: str) -> tuple[str, ...]:
