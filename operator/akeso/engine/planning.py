@@ -40,6 +40,9 @@ async def plan(case: Case, name: str) -> Wait | None:
         return None
     except TooManyRequests as busy:
         if case.now - since(case, record) <= PATIENCE:
+            waits = f"waits: {busy.what}: {busy.why}"
+            if record.message != waits:  # said once, not each second
+                await case.commit(moved(record, record.phase, record.reason, waits, case.now))
             return Wait(case.now + timedelta(seconds=max(1.0, busy.after)))
         await refuse(case, record, Refused(Reason.PRECONDITION_FAILED, f"{busy.what} within {PATIENCE}: {busy.why}"))
         return None
@@ -49,12 +52,13 @@ async def plan(case: Case, name: str) -> Wait | None:
                           story=[("plan", Reason.ALREADY_SO, f"{name}: {message}")])
         return None
     made, before = found
+    outside = made.change.verb in OUTSIDE
+    tried = "" if outside else f"; dry run accepted as ServiceAccount {made.service_account}"
     await case.commit(
         moved(record, StepPhase.PLANNED, Reason.ANSWERED, made.change.summary, case.now, plan=plan_to_json(made),
-              beforeObject={} if made.change.verb in OUTSIDE else _trimmed(before)),
+              beforeObject={} if outside else _trimmed(before)),
         story=[("plan", made.action, f"{name}: {made.change.summary}"),
-               ("gate", Reason.READY, f"{name}: all {len(BEFORE_ACTING)} gates passed; dry run accepted as "
-                                      f"ServiceAccount {made.service_account}")])
+               ("gate", Reason.READY, f"{name}: all {len(BEFORE_ACTING)} gates passed{tried}")])
     failpoints.reach("after-plan")
     return None
 
