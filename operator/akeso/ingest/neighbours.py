@@ -29,7 +29,7 @@ ELSEWHERE: Final = 2    # other namespaces that are looked into
 OTHERS: Final = 30      # failing pods of other workloads that are kept
 TEXT: Final = 65_536    # characters of a template that are searched for names
 DNS: Final = ("kube-system", ("coredns", "kube-dns"))
-_HOST: Final = re.compile(r"(?<![\w.-])([a-z0-9][a-z0-9-]{0,62})\.([a-z0-9][a-z0-9-]{0,62})(?:\.svc\b|(?=[:/\s]|$))")
+_HOST: Final = re.compile(r"(?<![\w.-])([a-z][a-z0-9-]{0,62})\.([a-z0-9][a-z0-9-]{0,62})(?:\.svc\b|(?=[:/\s]|$))")
 
 List = Callable[..., Awaitable[Sequence[Object]]]
 """`list(kind, namespace, limit=...)`, which never raises."""
