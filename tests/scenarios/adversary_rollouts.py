@@ -1,10 +1,12 @@
-"""Rows where a rollout, memory or scheduling is the matter: F01 to F25, and their contrasts that the list does not show."""
+"""Rows where a rollout, memory or scheduling is the matter: F01 to F25, and their contrasts that the list does not
+show."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from tests.scenarios.adversary_apps import App, container, noise, service, set_status, spec_of, statefulset
+from tests.scenarios.adversary_apps import App, container, noise, set_status, spec_of
 from tests.scenarios.adversary_world import Raw, World
 
 ROLL, RESTART, SCALE, MEM = "rollback_deployment", "restart_deployment", "scale_deployment", "set_memory_limit"
@@ -19,8 +21,12 @@ def pod_alert(w: World, app: App, pod: Raw, minutes: float, name: str = "KubePod
     m = pod["metadata"]
     c = pod["spec"]["containers"][0]["name"]
     if style < 0.2:
-        w.alert(w.rng.choice(["KubeDeploymentReplicasMismatch", "KubeDeploymentRolloutStuck", "DeploymentUnavailable"]),
-                {"namespace": app.ns, "deployment": app.name}, minutes, **more)
+        w.alert(
+            w.rng.choice(["KubeDeploymentReplicasMismatch", "KubeDeploymentRolloutStuck", "DeploymentUnavailable"]),
+            {"namespace": app.ns, "deployment": app.name},
+            minutes,
+            **more,
+        )
         return
     labels = {"namespace": app.ns, "pod": m["name"], "uid": m["uid"]}
     if name != "KubePodNotReady":
@@ -30,8 +36,18 @@ def pod_alert(w: World, app: App, pod: Raw, minutes: float, name: str = "KubePod
         w.alert("KubeDeploymentReplicasMismatch", {"namespace": app.ns, "deployment": app.name}, minutes - 1)
 
 
-def rolled(w: World, new: Raw, *, old: Raw | None = None, age: float | None = None, state: str = "crash", surge: int = 1,
-           keep: int | None = None, bare: bool = False, **how: Any) -> tuple[App, Raw, float]:
+def rolled(
+    w: World,
+    new: Raw,
+    *,
+    old: Raw | None = None,
+    age: float | None = None,
+    state: str = "crash",
+    surge: int = 1,
+    keep: int | None = None,
+    bare: bool = False,
+    **how: Any,
+) -> tuple[App, Raw, float]:
     """An app whose newest template fails while the old pods serve; (app, failing pod, rollout's age in minutes)."""
     nodes = w.nodes()
     age = age or w.rng.choice([9, 14, 22, 35, 55])
@@ -44,11 +60,18 @@ def rolled(w: World, new: Raw, *, old: Raw | None = None, age: float | None = No
             rs["spec"]["replicas"] = 0
     before = app.sets[-1]
     app.roll(new, age, surge=surge, keep=keep)
-    app.fill(nodes, keep if keep is not None else app.obj["spec"]["replicas"], rs=before, minutes=min(14000, app.age - 5))
-    pods = [app.pod(None if state == "pending" else nodes[k % len(nodes)], state, minutes=age - 0.2, **how)
-            for k in range(surge)]
+    app.fill(
+        nodes, keep if keep is not None else app.obj["spec"]["replicas"], rs=before, minutes=min(14000, app.age - 5)
+    )
+    pods = [
+        app.pod(None if state == "pending" else nodes[k % len(nodes)], state, minutes=age - 0.2, **how)
+        for k in range(surge)
+    ]
     late = age > 11
-    app.settle(progressing="ProgressDeadlineExceeded" if late else "ReplicaSetUpdated", since=max(age - 10, 0.2) if late else age)
+    app.settle(
+        progressing="ProgressDeadlineExceeded" if late else "ReplicaSetUpdated",
+        since=max(age - 10, 0.2) if late else age,
+    )
     if not bare:
         noise(w, nodes)
     return app, pods[0], age
@@ -56,8 +79,12 @@ def rolled(w: World, new: Raw, *, old: Raw | None = None, age: float | None = No
 
 def broken() -> list[Raw]:
     """New containers that end at once with an exit code, each a plausible change."""
-    return [container(command=["/bin/app"], args=["--confg=/etc/app.yaml"]), container(image="registry.example/app:1.9.0-rc1"),
-            container(env=[{"name": "FEATURE_X", "value": "on"}]), container(command=["/bin/sh", "-c", "exit 1"])]
+    return [
+        container(command=["/bin/app"], args=["--confg=/etc/app.yaml"]),
+        container(image="registry.example/app:1.9.0-rc1"),
+        container(env=[{"name": "FEATURE_X", "value": "on"}]),
+        container(command=["/bin/sh", "-c", "exit 1"]),
+    ]
 
 
 def f01(w: World) -> Expect:
@@ -72,8 +99,14 @@ def f01(w: World) -> Expect:
         app.obj["spec"]["strategy"] = {"type": "Recreate"}
         app.settle(available_since=age - 0.1, since=age)
     else:
-        app, pod, age = rolled(w, new, old=old, surge=w.rng.choice([1, 1, 2]), exit_code=w.rng.choice([1, 2, 127, 139, 255]),
-                               restarts=w.rng.randint(3, 12))
+        app, pod, age = rolled(
+            w,
+            new,
+            old=old,
+            surge=w.rng.choice([1, 1, 2]),
+            exit_code=w.rng.choice([1, 2, 127, 139, 255]),
+            restarts=w.rng.randint(3, 12),
+        )
     w.logs[f"{app.ns}/{pod['metadata']['name']}/app"] = "unknown flag: --confg\nexit status 1\n"
     pod_alert(w, app, pod, max(1, age - w.rng.choice([3, 5, 8])))
     return [ROLL], [MEM, SCALE, EVICT, CORDON, RESTART, POD]
@@ -92,21 +125,44 @@ def f02(w: World) -> Expect:
     bad = next(i for i, c in enumerate(spec["containers"]) if c["name"] == name)
     running = w.rng.random() < 0.3
     for pod in app.fill(nodes, app.obj["spec"]["replicas"], minutes=1400):
-        set_status(w, pod, "crash", 1400, exit_code=137, reason="OOMKilled", restarts=w.rng.randint(3, 15), last=w.rng.uniform(1, 9),
-                   bad=bad)
+        set_status(
+            w,
+            pod,
+            "crash",
+            1400,
+            exit_code=137,
+            reason="OOMKilled",
+            restarts=w.rng.randint(3, 15),
+            last=w.rng.uniform(1, 9),
+            bad=bad,
+        )
         if running:
             s = pod["status"]["containerStatuses"][bad]
-            s |= {"lastState": {"terminated": s["lastState"].get("terminated") or s["state"]["terminated"]}, "ready": True,
-                  "state": {"running": {"startedAt": w.at(1)}}}
+            s |= {
+                "lastState": {"terminated": s["lastState"].get("terminated") or s["state"]["terminated"]},
+                "ready": True,
+                "state": {"running": {"startedAt": w.at(1)}},
+            }
             for c in pod["status"]["conditions"]:
                 c["status"] = "True"
         top = float({"64Mi": 64, "128Mi": 128, "256Mi": 256, "512Mi": 512, "1Gi": 1024}[memory]) * 2**20
-        w.metric("container_memory_working_set_bytes", {"namespace": app.ns, "pod": pod["metadata"]["name"], "container": name,
-                                                         "id": "/kubepods/x", "image": "i", "node": "n"},
-                 [(m, top * w.rng.uniform(0.9, 0.999)) for m in range(60, 0, -2)])
+        w.metric(
+            "container_memory_working_set_bytes",
+            {
+                "namespace": app.ns,
+                "pod": pod["metadata"]["name"],
+                "container": name,
+                "id": "/kubepods/x",
+                "image": "i",
+                "node": "n",
+            },
+            [(m, top * w.rng.uniform(0.9, 0.999)) for m in range(60, 0, -2)],
+        )
     app.settle(progressing="NewReplicaSetAvailable", since=1300, available_since=5)
     noise(w, nodes)
-    alert = w.rng.choice(["KubePodCrashLooping", "KubePodCrashLooping", "ContainerOOMKilled", "PodOOMKilled", "KubeContainerOOMKilled"])
+    alert = w.rng.choice(
+        ["KubePodCrashLooping", "KubePodCrashLooping", "ContainerOOMKilled", "PodOOMKilled", "KubeContainerOOMKilled"]
+    )
     pod_alert(w, app, app.pods[0], w.rng.choice([5, 20, 50]), alert)
     return [MEM], [ROLL, SCALE, EVICT, CORDON, RESTART]
 
@@ -114,12 +170,22 @@ def f02(w: World) -> Expect:
 def missing_ref(w: World) -> tuple[Raw, str, str]:
     kind = w.rng.choice(["secret", "configmap", "key"])
     if kind == "secret":
-        return {"env": [{"name": "PW", "valueFrom": {"secretKeyRef": {"name": "db-creds", "key": "pw"}}}]}, \
-            'secret "db-creds" not found', "CreateContainerConfigError"
+        return (
+            {"env": [{"name": "PW", "valueFrom": {"secretKeyRef": {"name": "db-creds", "key": "pw"}}}]},
+            'secret "db-creds" not found',
+            "CreateContainerConfigError",
+        )
     if kind == "configmap":
-        return {"envFrom": [{"configMapRef": {"name": "settings"}}]}, 'configmap "settings" not found', "CreateContainerConfigError"
-    return {"env": [{"name": "PW", "valueFrom": {"secretKeyRef": {"name": "db-creds", "key": "pw2"}}}]}, \
-        f"couldn't find key pw2 in Secret {w.ns}/db-creds", "CreateContainerConfigError"
+        return (
+            {"envFrom": [{"configMapRef": {"name": "settings"}}]},
+            'configmap "settings" not found',
+            "CreateContainerConfigError",
+        )
+    return (
+        {"env": [{"name": "PW", "valueFrom": {"secretKeyRef": {"name": "db-creds", "key": "pw2"}}}]},
+        f"couldn't find key pw2 in Secret {w.ns}/db-creds",
+        "CreateContainerConfigError",
+    )
 
 
 def f04(w: World) -> Expect:
@@ -142,8 +208,10 @@ def f04(w: World) -> Expect:
 
 def f04_volume(w: World) -> Expect:
     """The same with a volume: the kubelet waits in ContainerCreating and says FailedMount."""
-    spec = spec_of(container(volumeMounts=[{"name": "cfg", "mountPath": "/etc/app"}]),
-                   volumes=[{"name": "cfg", "configMap": {"name": "app-cfg", "defaultMode": 420}}])
+    spec = spec_of(
+        container(volumeMounts=[{"name": "cfg", "mountPath": "/etc/app"}]),
+        volumes=[{"name": "cfg", "configMap": {"name": "app-cfg", "defaultMode": 420}}],
+    )
     app, pod, age = rolled(w, spec, state="creating", age=18)
     w.event(pod, "FailedMount", 'MountVolume.SetUp failed for volume "cfg" : configmap "app-cfg" not found', 1)
     pod_alert(w, app, pod, max(1, age - 6), "KubeContainerWaiting")
@@ -153,8 +221,13 @@ def f04_volume(w: World) -> Expect:
 def f07(w: World) -> Expect:
     found = f01(w)
     for a in w.alerts:
-        a["annotations"]["description"] = w.rng.choice(["Container was OOMKilled, exit code 137. Raise the memory limit.",
-                                                        "out of memory: memory limit exceeded", "Speicher voll: OOM"])
+        a["annotations"]["description"] = w.rng.choice(
+            [
+                "Container was OOMKilled, exit code 137. Raise the memory limit.",
+                "out of memory: memory limit exceeded",
+                "Speicher voll: OOM",
+            ]
+        )
     return found
 
 
@@ -164,24 +237,42 @@ def f10(w: World) -> Expect:
         app, pod, age = rolled(w, new, exit_code=w.rng.choice([1, 255]))
         w.logs[f"{app.ns}/{pod['metadata']['name']}/app"] = "exec /usr/local/bin/app: exec format error"
     else:
-        app, pod, age = rolled(w, new, exit_code=128, reason="StartError", waiting=w.rng.choice(["CrashLoopBackOff", "RunContainerError"]))
-        w.event(pod, "Failed", 'Error: failed to create containerd task: failed to create shim task: OCI runtime create failed: '
-                'runc create failed: unable to start container process: exec: "/app": exec format error: unknown')
+        app, pod, age = rolled(
+            w, new, exit_code=128, reason="StartError", waiting=w.rng.choice(["CrashLoopBackOff", "RunContainerError"])
+        )
+        w.event(
+            pod,
+            "Failed",
+            "Error: failed to create containerd task: failed to create shim task: OCI runtime create failed: "
+            'runc create failed: unable to start container process: exec: "/app": exec format error: unknown',
+        )
     pod_alert(w, app, pod, max(1, age - 5))
     return [ROLL], [MEM, SCALE, EVICT, CORDON, RESTART]
 
 
 def f11(w: World) -> Expect:
     image = w.rng.choice(["registry.example/team/app:v1.9.99", "app:1.9-tpyo", "ghcr.io/acme/app:sha-deadbee"])
-    texts = [f'Back-off pulling image "{image}": ErrImagePull: rpc error: code = NotFound desc = failed to pull and unpack image '
-             f'"{image}": failed to resolve reference "{image}": {image}: not found',
-             f'Back-off pulling image "{image}"',
-             f'rpc error: code = Unknown desc = Error response from daemon: manifest for {image} not found: manifest unknown']
-    app, pod, age = rolled(w, spec_of(container(image=image)), state="waiting", waiting=w.rng.choice(["ImagePullBackOff", "ErrImagePull"]),
-                           text=w.rng.choice(texts), surge=w.rng.choice([1, 2]))
+    texts = [
+        f'Back-off pulling image "{image}": ErrImagePull: rpc error: code = NotFound desc = failed to '
+        f"pull and unpack image "
+        f'"{image}": failed to resolve reference "{image}": {image}: not found',
+        f'Back-off pulling image "{image}"',
+        f"rpc error: code = Unknown desc = Error response from daemon: manifest for {image} not found: "
+        f"manifest unknown",
+    ]
+    app, pod, age = rolled(
+        w,
+        spec_of(container(image=image)),
+        state="waiting",
+        waiting=w.rng.choice(["ImagePullBackOff", "ErrImagePull"]),
+        text=w.rng.choice(texts),
+        surge=w.rng.choice([1, 2]),
+    )
     w.event(pod, "Failed", f'Failed to pull image "{image}": {texts[0]}')
     w.event(pod, "Failed", "Error: ImagePullBackOff")
-    pod_alert(w, app, pod, max(1, age - 5), w.rng.choice(["KubeContainerWaiting", "KubePodNotReady", "ImagePullBackOff"]))
+    pod_alert(
+        w, app, pod, max(1, age - 5), w.rng.choice(["KubeContainerWaiting", "KubePodNotReady", "ImagePullBackOff"])
+    )
     return [ROLL], [MEM, SCALE, EVICT, CORDON, POD, RESTART]
 
 
@@ -199,45 +290,84 @@ def unschedulable(w: World, new: Raw, text: str, *, old: Raw | None = None) -> t
 
 
 def f13(w: World) -> Expect:
-    what, asks = w.rng.choice([("cpu", {"cpu": "64", "memory": "64Mi"}), ("memory", {"cpu": "100m", "memory": "512Gi"}),
-                               ("cpu", {"cpu": "32000m", "memory": "64Mi"})])
+    what, asks = w.rng.choice(
+        [
+            ("cpu", {"cpu": "64", "memory": "64Mi"}),
+            ("memory", {"cpu": "100m", "memory": "512Gi"}),
+            ("cpu", {"cpu": "32000m", "memory": "64Mi"}),
+        ]
+    )
     big = container()
     big["resources"] = {"requests": asks, "limits": asks}
-    tail = w.rng.choice([" preemption: 0/{n} nodes are available: {n} No preemption victims found for incoming pod.",
-                         " preemption: 0/{n} nodes are available: {n} Preemption is not helpful for scheduling.", ""])
-    unschedulable(w, spec_of(big), "0/{n} nodes are available: {n} Insufficient %s.%s" % (what, tail))
+    tail = w.rng.choice(
+        [
+            " preemption: 0/{n} nodes are available: {n} No preemption victims found for incoming pod.",
+            " preemption: 0/{n} nodes are available: {n} Preemption is not helpful for scheduling.",
+            "",
+        ]
+    )
+    unschedulable(w, spec_of(big), "0/{n} nodes are available: {n} Insufficient " + what + "." + tail)
     return [ROLL], [SCALE, POD, EVICT, CORDON, RESTART]
 
 
 def f15(w: World) -> Expect:
     new = spec_of(container())
     if w.rng.random() < 0.7:
-        new["nodeSelector"] = {w.rng.choice(["disktype", "kubernetes.io/arch", "pool"]): w.rng.choice(["sdd", "amd46", "gpu-typo"])}
+        new["nodeSelector"] = {
+            w.rng.choice(["disktype", "kubernetes.io/arch", "pool"]): w.rng.choice(["sdd", "amd46", "gpu-typo"])
+        }
     else:
-        new["affinity"] = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
-            {"matchExpressions": [{"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["zz"]}]}]}}}
-    text = w.rng.choice(["0/{n} nodes are available: {n} node(s) didn't match Pod's node affinity/selector. preemption: 0/{n} nodes "
-                         "are available: {n} Preemption is not helpful for scheduling.",
-                         "0/{n} nodes are available: {n} node(s) didn't match Pod's node affinity/selector."])
+        new["affinity"] = {
+            "nodeAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": {
+                    "nodeSelectorTerms": [
+                        {
+                            "matchExpressions": [
+                                {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["zz"]}
+                            ]
+                        }
+                    ]
+                }
+            }
+        }
+    text = w.rng.choice(
+        [
+            "0/{n} nodes are available: {n} node(s) didn't match Pod's node affinity/selector. preemption: 0/{n} nodes "
+            "are available: {n} Preemption is not helpful for scheduling.",
+            "0/{n} nodes are available: {n} node(s) didn't match Pod's node affinity/selector.",
+        ]
+    )
     unschedulable(w, new, text)
     return [ROLL], [SCALE, POD, EVICT, CORDON, UNCORDON, RESTART]
 
 
 def f16(w: World) -> Expect:
     nodes = w.nodes(3)
-    key, value = w.rng.choice([("maintenance", "true"), ("node.example.com/patching", "kernel-6.9"), ("ops/drain-window", "2026-11")])
+    key, value = w.rng.choice(
+        [("maintenance", "true"), ("node.example.com/patching", "kernel-6.9"), ("ops/drain-window", "2026-11")]
+    )
     for n in nodes:
         n["spec"]["taints"] = [{"key": key, "value": value, "effect": "NoSchedule"}]
-        n["metadata"]["annotations"][w.rng.choice(["ops.example.com/note", "maintenance.example.com/reason", "wartung"])] = w.rng.choice(
-            ["planned maintenance until 18:00, CHG-4711", "Wartungsfenster bis 18 Uhr", "kernel upgrade, see ticket OPS-12"])
+        n["metadata"]["annotations"][
+            w.rng.choice(["ops.example.com/note", "maintenance.example.com/reason", "wartung"])
+        ] = w.rng.choice(
+            [
+                "planned maintenance until 18:00, CHG-4711",
+                "Wartungsfenster bis 18 Uhr",
+                "kernel upgrade, see ticket OPS-12",
+            ]
+        )
     app = App(w, spec_of(container()), replicas=3)
     if w.rng.random() < 0.4:
         app.roll(spec_of(container(image="registry.example/app:1.9.0")), 30)
         app.fill(nodes, 3, rs=app.sets[0])
     else:
         app.fill(nodes, 2)
-    taint = "{%s: %s}" % (key, value)
-    text = f"0/3 nodes are available: 3 node(s) had untolerated taint {taint}. preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling."
+    taint = "{" + key + ": " + value + "}"
+    text = (
+        f"0/3 nodes are available: 3 node(s) had untolerated taint {taint}. "
+        "preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling."
+    )
     if w.rng.random() < 0.3:
         text = "0/3 nodes are available: 3 node(s) had untolerated taint(s)."
     pod = app.pod(None, "pending", minutes=28, text=text)
@@ -250,17 +380,31 @@ def f16(w: World) -> Expect:
 def f19(w: World) -> Expect:
     nodes = w.nodes(3)
     spec = spec_of(container(), volumes=[{"name": "data", "persistentVolumeClaim": {"claimName": "data-x"}}])
-    claim = w.add("v1", "PersistentVolumeClaim", w.meta("data-x", w.ns, 40), status={"phase": "Pending"},
-                  spec={"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "5Gi"}}, "storageClassName": "fast-ssd",
-                        "volumeMode": "Filesystem"})
+    claim = w.add(
+        "v1",
+        "PersistentVolumeClaim",
+        w.meta("data-x", w.ns, 40),
+        status={"phase": "Pending"},
+        spec={
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "5Gi"}},
+            "storageClassName": "fast-ssd",
+            "volumeMode": "Filesystem",
+        },
+    )
     w.event(claim, "ProvisioningFailed", 'storageclass.storage.k8s.io "fast-ssd" not found', 1)
     app = App(w, spec_of(container()), replicas=1)
     app.roll(spec, 40) if w.rng.random() < 0.5 else app.sets[-1]["spec"]["template"].update(spec=spec)
     app.obj["spec"]["template"]["spec"] = spec
     if len(app.sets) > 1:
         app.pod(nodes[0], rs=app.sets[0], minutes=20000)
-    pod = app.pod(None, "pending", minutes=39, text="0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims. "
-                  "preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.")
+    pod = app.pod(
+        None,
+        "pending",
+        minutes=39,
+        text="0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims. "
+        "preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.",
+    )
     app.settle()
     noise(w, nodes)
     if w.rng.random() < 0.3:
@@ -271,14 +415,24 @@ def f19(w: World) -> Expect:
 
 
 def f21(w: World) -> Expect:
-    anti: Raw = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
-        {"labelSelector": {"matchLabels": {"app": "x"}}, "topologyKey": "kubernetes.io/hostname"}]}}
+    anti: Raw = {
+        "podAntiAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": [
+                {"labelSelector": {"matchLabels": {"app": "x"}}, "topologyKey": "kubernetes.io/hostname"}
+            ]
+        }
+    }
     nodes = w.nodes(3)
     app = App(w, spec_of(container(), affinity=anti), replicas=3)
     app.roll(spec_of(container(image="registry.example/app:1.9.0"), affinity=anti), 25)
     app.fill(nodes, 3, rs=app.sets[0])
-    pod = app.pod(None, "pending", minutes=24, text="0/3 nodes are available: 3 node(s) didn't match pod anti-affinity rules. "
-                  "preemption: 0/3 nodes are available: 3 No preemption victims found for incoming pod.")
+    pod = app.pod(
+        None,
+        "pending",
+        minutes=24,
+        text="0/3 nodes are available: 3 node(s) didn't match pod anti-affinity rules. "
+        "preemption: 0/3 nodes are available: 3 No preemption victims found for incoming pod.",
+    )
     app.settle(progressing="ProgressDeadlineExceeded", since=14)
     noise(w, nodes)
     pod_alert(w, app, pod, 12, "KubePodNotReady")
@@ -286,123 +440,49 @@ def f21(w: World) -> Expect:
 
 
 def probe(port: Any = 8080, path: str = "/healthz") -> Raw:
-    return {"httpGet": {"path": path, "port": port, "scheme": "HTTP"}, "periodSeconds": 10, "timeoutSeconds": 1,
-            "successThreshold": 1, "failureThreshold": 3}
+    return {
+        "httpGet": {"path": path, "port": port, "scheme": "HTTP"},
+        "periodSeconds": 10,
+        "timeoutSeconds": 1,
+        "successThreshold": 1,
+        "failureThreshold": 3,
+    }
 
 
 def f23(w: World) -> Expect:
-    new = spec_of(container(readinessProbe=probe(w.rng.choice([8081, 9090, "admin"]), w.rng.choice(["/healthz", "/rdy"]))))
-    app, pod, age = rolled(w, new, old=spec_of(container(readinessProbe=probe())), state="unready", surge=w.rng.choice([1, 2]))
-    w.event(pod, "Unhealthy", w.rng.choice(['Readiness probe failed: Get "http://10.244.3.9:8081/healthz": dial tcp 10.244.3.9:8081: '
-                                            "connect: connection refused", "Readiness probe failed: HTTP probe failed with statuscode: 404"]))
+    new = spec_of(
+        container(readinessProbe=probe(w.rng.choice([8081, 9090, "admin"]), w.rng.choice(["/healthz", "/rdy"])))
+    )
+    app, pod, age = rolled(
+        w, new, old=spec_of(container(readinessProbe=probe())), state="unready", surge=w.rng.choice([1, 2])
+    )
+    w.event(
+        pod,
+        "Unhealthy",
+        w.rng.choice(
+            [
+                'Readiness probe failed: Get "http://10.244.3.9:8081/healthz": dial tcp 10.244.3.9:8081: '
+                "connect: connection refused",
+                "Readiness probe failed: HTTP probe failed with statuscode: 404",
+            ]
+        ),
+    )
     pod_alert(w, app, pod, max(1, age - 5), "KubePodNotReady")
     return [ROLL], [SCALE, MEM, CORDON, EVICT, RESTART, POD]
 
 
-def f24_liveness(w: World) -> Expect:
-    """Contrast: a liveness probe that the new template got wrong; the kubelet kills with 137 or 143, not the kernel."""
-    app, pod, age = rolled(w, spec_of(container(livenessProbe=probe(9999))), exit_code=w.rng.choice([137, 143]), reason="Error")
-    w.event(pod, "Unhealthy", "Liveness probe failed: HTTP probe failed with statuscode: 500")
-    w.event(pod, "Killing", "Container app failed liveness probe, will be restarted", 1, "Normal")
-    pod_alert(w, app, pod, max(1, age - 5))
-    return [ROLL], [MEM, SCALE, CORDON, EVICT]
-
-
-def f25(w: World) -> Expect:
-    nodes = w.nodes()
-    app = App(w, spec_of(container()), replicas=3)
-    if w.rng.random() < 0.4:
-        app.roll(spec_of(container(image="registry.example/app:1.8.1")), 3000, surge=3, keep=0)
-    pods = app.fill(nodes, 3)
-    app.settle(progressing="NewReplicaSetAvailable", since=2900)
-    svc = service(w, app.name, app.labels, target=w.rng.choice([8888, "htpp", 80]))
-    w.add("discovery.k8s.io/v1", "EndpointSlice", w.meta(f"{app.name}-x1", w.ns, 400, labels={"kubernetes.io/service-name": app.name}),
-          addressType="IPv4", ports=[{"name": "http", "port": 8888}],
-          endpoints=[{"addresses": ["10.244.3.9"], "conditions": {"ready": True}} for _ in pods])
-    noise(w, nodes)
-    labels = w.rng.choice([{"namespace": w.ns, "service": svc["metadata"]["name"]}, {"namespace": w.ns, "deployment": app.name}])
-    w.alert(w.rng.choice(["TargetDown", "HighErrorRate", "ProbeFailed"]), labels, 9, ksm=False, text="connection refused")
-    return ["escalate"], [RESTART, ROLL, SCALE, POD]
-
-
-def f03_new_oom(w: World) -> Expect:
-    """Contrast to F02: the same OOM, but only since the rollout (a lower limit, or a hungrier image)."""
-    new = container(memory="64Mi") if w.rng.random() < 0.5 else container(image="registry.example/app:2.0.0")
-    app, pod, age = rolled(w, spec_of(new), exit_code=137, reason="OOMKilled", restarts=4)
-    pod_alert(w, app, pod, max(1, age - 5))
-    return [ROLL, "escalate"], [MEM, SCALE, RESTART, CORDON]
-
-
-def f09_old_crash(w: World) -> Expect:
-    """Contrast to F01: the crash without any rollout lately; nothing here says what to do."""
-    nodes = w.nodes()
-    app = App(w, spec_of(container()), replicas=3)
-    if w.rng.random() < 0.5:
-        app.roll(spec_of(container(image="registry.example/app:1.8.1")), 8000, surge=3, keep=0)
-    app.fill(nodes, 3, state="crash", exit_code=1, minutes=7000)
-    app.settle(progressing="NewReplicaSetAvailable", since=7000, available_since=20)
-    noise(w, nodes)
-    pod_alert(w, app, app.pods[0], 12)
-    return ["escalate"], [ROLL, MEM, SCALE, CORDON, EVICT]
-
-
-def f12_registry(w: World) -> Expect:
-    """Contrast to F11: the registry does not answer, or refuses everybody; the tag is not the fault."""
-    text = w.rng.choice([
-        'Back-off pulling image "r.example/a:2": ErrImagePull: failed to pull and unpack image "r.example/a:2": failed to resolve '
-        'reference "r.example/a:2": failed to do request: Head "https://r.example/v2/a/manifests/2": dial tcp 10.3.2.1:443: i/o timeout',
-        'ErrImagePull: failed to pull and unpack image "r.example/a:2": failed to authorize: failed to fetch anonymous token: '
-        "unexpected status from GET request: 401 Unauthorized",
-        "ErrImagePull: unexpected status from HEAD request: 429 Too Many Requests toomanyrequests: You have reached your pull rate limit"])
-    app, pod, age = rolled(w, spec_of(container(image="r.example/a:2")), state="waiting", waiting="ImagePullBackOff", text=text)
-    if w.rng.random() < 0.5:
-        other = App(w, spec_of(container(image="r.example/b:7")), replicas=1)
-        other.pod(None, "waiting", waiting="ImagePullBackOff", text=text, minutes=20)
-        other.settle()
-    pod_alert(w, app, pod, max(1, age - 5), "KubeContainerWaiting")
-    return ["escalate", "no_action"], [RESTART, POD, SCALE, MEM, ROLL]
-
-
-def f14_full(w: World) -> Expect:
-    """Contrast to F13: the cluster is full and nothing was rolled out."""
-    nodes = w.nodes(3)
-    app = App(w, spec_of(container()), replicas=4)
-    app.fill(nodes, 3)
-    pod = app.pod(None, "pending", minutes=30, text="0/3 nodes are available: 3 Insufficient cpu. preemption: 0/3 nodes are available: "
-                  "3 No preemption victims found for incoming pod.")
-    app.settle(progressing="NewReplicaSetAvailable", since=30000)
-    noise(w, nodes)
-    pod_alert(w, app, pod, 14, "KubePodNotReady")
-    return ["escalate"], [ROLL, SCALE, EVICT, POD, RESTART, MEM]
-
-
-def f24_dependency(w: World) -> Expect:
-    """Contrast to F23: both revisions lost their readiness at once, long after the rollout."""
-    nodes = w.nodes()
-    app = App(w, spec_of(container(readinessProbe=probe())), replicas=3)
-    app.roll(spec_of(container(image="registry.example/app:1.8.1", readinessProbe=probe())), 2000, surge=3, keep=0)
-    app.fill(nodes, 3, state="unready", minutes=1900, since=15)
-    app.settle(progressing="NewReplicaSetAvailable", since=1900, available_since=15)
-    w.event(app.pods[0], "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503")
-    noise(w, nodes)
-    pod_alert(w, app, app.pods[0], 10, "KubePodNotReady")
-    return ["escalate"], [ROLL, MEM, SCALE, CORDON, EVICT]
-
-
-def f20_volume_zone(w: World) -> Expect:
-    """Contrast to F15: the volume binds the pod to a zone; a StatefulSet."""
-    nodes = w.nodes(3)
-    spec = spec_of(container(), volumes=[{"name": "d", "persistentVolumeClaim": {"claimName": "d-0"}}])
-    sts, pods = statefulset(w, spec, name="kafka", replicas=1)
-    set_status(w, pods[0], "pending", 20, text="0/3 nodes are available: 3 node(s) had volume node affinity conflict. preemption: "
-               "0/3 nodes are available: 3 Preemption is not helpful for scheduling.")
-    sts["status"] |= {"readyReplicas": 0, "availableReplicas": 0}
-    noise(w, nodes)
-    w.alert("KubePodNotReady", {"namespace": w.ns, "pod": "kafka-0"}, 10)
-    return ["escalate"], [ROLL, SCALE, EVICT, POD, RESTART, MEM]
-
-
-ROWS: dict[str, Row] = {"F01": f01, "F02": f02, "F04": f04, "F04v": f04_volume, "F07": f07, "F10": f10, "F11": f11, "F13": f13,
-                        "F15": f15, "F16": f16, "F19": f19, "F21": f21, "F23": f23, "F25": f25, "c-new-oom": f03_new_oom,
-                        "c-old-crash": f09_old_crash, "c-registry": f12_registry, "c-full": f14_full,
-                        "c-liveness": f24_liveness, "c-unready-steady": f24_dependency, "c-volume-zone": f20_volume_zone}
+ROWS: dict[str, Row] = {
+    "F01": f01,
+    "F02": f02,
+    "F04": f04,
+    "F04v": f04_volume,
+    "F07": f07,
+    "F10": f10,
+    "F11": f11,
+    "F13": f13,
+    "F15": f15,
+    "F16": f16,
+    "F19": f19,
+    "F21": f21,
+    "F23": f23,
+}

@@ -1,4 +1,5 @@
 """Other ways to write the same truth down: twists of a finished world that change nothing about what is right."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -14,8 +15,15 @@ def subject(w: World) -> Raw | None:
     labels = w.alerts[0]["labels"]
     pod = labels.get("exported_pod") or labels.get("pod", "")
     name = labels.get("deployment", "")
-    return next((o for o in w.objects if o["kind"] == "Deployment" and
-                 (o["metadata"]["name"] == name or pod.startswith(o["metadata"]["name"] + "-"))), None)
+    return next(
+        (
+            o
+            for o in w.objects
+            if o["kind"] == "Deployment"
+            and (o["metadata"]["name"] == name or pod.startswith(o["metadata"]["name"] + "-"))
+        ),
+        None,
+    )
 
 
 def partial_conditions(w: World) -> None:
@@ -73,15 +81,26 @@ def gone_pod(w: World) -> None:
     for a in w.alerts:
         for key in ("pod", "exported_pod"):
             name = a["labels"].get(key, "")
-            if name.count("-") >= 2 and not name.startswith("kube-state") and any(
-                    o["kind"] == "ReplicaSet" and name.startswith(o["metadata"]["name"]) for o in w.objects):
+            if (
+                name.count("-") >= 2
+                and not name.startswith("kube-state")
+                and any(o["kind"] == "ReplicaSet" and name.startswith(o["metadata"]["name"]) for o in w.objects)
+            ):
                 a["labels"][key] = name[:-5] + w.suffix()
 
 
 def dying_pods(w: World) -> None:
     for o in [o for o in w.objects if o["kind"] == "Pod"][:3]:
-        twin = {**o, "metadata": {**o["metadata"], "name": o["metadata"]["name"][:-5] + w.suffix(), "uid": w.uid(),
-                                  "deletionTimestamp": w.at(1), "deletionGracePeriodSeconds": 30}}
+        twin = {
+            **o,
+            "metadata": {
+                **o["metadata"],
+                "name": o["metadata"]["name"][:-5] + w.suffix(),
+                "uid": w.uid(),
+                "deletionTimestamp": w.at(1),
+                "deletionGracePeriodSeconds": 30,
+            },
+        }
         w.objects.append(twin)
 
 
@@ -89,15 +108,27 @@ def acted_before(w: World) -> None:
     found = subject(w)
     if found is not None:
         m = found["metadata"]
-        w.history.append({"at": w.at(500), "workflow": "heal", "action": w.rng.choice(["restart_deployment", "scale_deployment"]),
-                          "target": {"kind": "Deployment", "namespace": m["namespace"], "name": m["name"]}, "outcome": "Verified"})
+        w.history.append(
+            {
+                "at": w.at(500),
+                "workflow": "heal",
+                "action": w.rng.choice(["restart_deployment", "scale_deployment"]),
+                "target": {"kind": "Deployment", "namespace": m["namespace"], "name": m["name"]},
+                "outcome": "Verified",
+            }
+        )
 
 
 def chatty_annotations(w: World) -> None:
     for o in w.objects:
-        if o["kind"] in ("Deployment", "Namespace", "Node") and w.rng.random() < 0.7 and o.get("spec", {}).get("replicas", 1):
-            o["metadata"].setdefault("annotations", {})[w.rng.choice(["description", "team.example.com/contact", "example.com/docs"])] = \
-                w.rng.choice(["owned by the payments team, see the wiki", "#team-blue", "https://wiki.example/x"])
+        if (
+            o["kind"] in ("Deployment", "Namespace", "Node")
+            and w.rng.random() < 0.7
+            and o.get("spec", {}).get("replicas", 1)
+        ):
+            o["metadata"].setdefault("annotations", {})[
+                w.rng.choice(["description", "team.example.com/contact", "example.com/docs"])
+            ] = w.rng.choice(["owned by the payments team, see the wiki", "#team-blue", "https://wiki.example/x"])
 
 
 def autoscaled(w: World) -> None:
@@ -106,11 +137,34 @@ def autoscaled(w: World) -> None:
     if found is None or not found["spec"]["replicas"] or any(o["kind"] == "HorizontalPodAutoscaler" for o in w.objects):
         return
     m = found["metadata"]
-    w.add("autoscaling/v2", "HorizontalPodAutoscaler", w.meta(m["name"], m["namespace"], 9000), spec={
-        "minReplicas": 1, "maxReplicas": 20, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": m["name"]},
-        "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}]},
-        status={"currentReplicas": found["spec"]["replicas"], "desiredReplicas": found["spec"]["replicas"], "conditions": [
-            {"type": "ScalingLimited", "status": "False", "reason": "DesiredWithinRange", "lastTransitionTime": w.at(900)}]})
+    w.add(
+        "autoscaling/v2",
+        "HorizontalPodAutoscaler",
+        w.meta(m["name"], m["namespace"], 9000),
+        spec={
+            "minReplicas": 1,
+            "maxReplicas": 20,
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": m["name"]},
+            "metrics": [
+                {
+                    "type": "Resource",
+                    "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}},
+                }
+            ],
+        },
+        status={
+            "currentReplicas": found["spec"]["replicas"],
+            "desiredReplicas": found["spec"]["replicas"],
+            "conditions": [
+                {
+                    "type": "ScalingLimited",
+                    "status": "False",
+                    "reason": "DesiredWithinRange",
+                    "lastTransitionTime": w.at(900),
+                }
+            ],
+        },
+    )
 
 
 def other_trouble(w: World) -> None:
@@ -128,13 +182,18 @@ def healthy_needs(w: World) -> None:
     nodes = [o for o in w.objects if o["kind"] == "Node"]
     if found is None or not nodes:
         return
-    cache = App(w, spec_of(container("redis", "redis:7")), replicas=1, name="redis-cache", ns=found["metadata"]["namespace"])
+    cache = App(
+        w, spec_of(container("redis", "redis:7")), replicas=1, name="redis-cache", ns=found["metadata"]["namespace"]
+    )
     cache.fill(nodes[-1:], 1)
     cache.settle(progressing="NewReplicaSetAvailable", since=9000)
     service(w, "redis-cache", cache.labels, ns=cache.ns, port=6379, target=8080)
     uid = found["metadata"]["uid"]
-    templates = [o["spec"]["template"]["spec"] for o in w.objects if o is found or
-                 any(r["uid"] == uid for r in o["metadata"].get("ownerReferences", []))]
+    templates = [
+        o["spec"]["template"]["spec"]
+        for o in w.objects
+        if o is found or any(r["uid"] == uid for r in o["metadata"].get("ownerReferences", []))
+    ]
     for spec in templates:
         spec["containers"][0].setdefault("env", []).append({"name": "REDIS", "value": "redis-cache:6379"})
 
@@ -149,10 +208,26 @@ def bare_alert(w: World) -> None:
 def npd_nodes(w: World) -> None:
     for o in w.objects:
         if o["kind"] == "Node":
-            o["status"]["conditions"] = [{"type": t, "status": "False", "reason": "No" + t, "message": "",
-                                          "lastTransitionTime": w.at(9000)} for t in ("KernelDeadlock", "ReadonlyFilesystem")
-                                         ] + o["status"]["conditions"]
+            o["status"]["conditions"] = [
+                {"type": t, "status": "False", "reason": "No" + t, "message": "", "lastTransitionTime": w.at(9000)}
+                for t in ("KernelDeadlock", "ReadonlyFilesystem")
+            ] + o["status"]["conditions"]
 
 
-TWISTS: tuple[Twist, ...] = (partial_conditions, kwok, other_labels, workload_labels, half_exported, watchdog_first, gone_pod, dying_pods,
-                             acted_before, chatty_annotations, autoscaled, other_trouble, healthy_needs, bare_alert, npd_nodes)
+TWISTS: tuple[Twist, ...] = (
+    partial_conditions,
+    kwok,
+    other_labels,
+    workload_labels,
+    half_exported,
+    watchdog_first,
+    gone_pod,
+    dying_pods,
+    acted_before,
+    chatty_annotations,
+    autoscaled,
+    other_trouble,
+    healthy_needs,
+    bare_alert,
+    npd_nodes,
+)

@@ -82,7 +82,7 @@ def kind_named(kind: str, group: str | None = None) -> Kind | None:
 def dig(obj: Any, *path: str | int, default: Any = None) -> Any:
     """`dig(pod, "status", "phase")`: the value at that path, or the default where anything on the way is missing."""
     for key in path:
-        if isinstance(key, str) and isinstance(obj, Mapping):
+        if isinstance(key, str) and (isinstance(obj, dict) or isinstance(obj, Mapping)):  # noqa: SIM101 a dict is quick to tell
             obj = obj.get(key)
         elif isinstance(key, int) and _is_list(obj) and -len(obj) <= key < len(obj):
             obj = obj[key]

@@ -14,10 +14,8 @@ _KINDS: Final = (
     ("deployment", "Deployment"), ("statefulset", "StatefulSet"), ("daemonset", "DaemonSet"), ("job_name", "Job"),
     ("cronjob", "CronJob"), ("pod", "Pod"),
 )
-_RULE_OWNER: Final = (
-    "rule_namespace", "rule_owner", "rule_owner_namespace", "prometheusrule_namespace", "owner_namespace",
-    "source_namespace", "tenant", "tenant_namespace",
-)
+_RULE_OWNER: Final = re.compile(
+    r"(prometheus_?)?rules?_(source_|origin_|owner_)?(namespace|ns|owner|tenant)|(owner|source|origin|tenant)_namespace|tenant")
 _OOM: Final = re.compile(r"(?i)oom|out[ -]of[ -]memory|memory limit|exit(?:ed)? (?:code )?137")
 
 
@@ -68,7 +66,7 @@ def foreign_namespace(alert: Alert) -> bool:
     namespace = labels.get("namespace", "")
     if not namespace:
         return False
-    owners = {labels[key] for key in _RULE_OWNER if labels.get(key)}
+    owners = {value.partition("/")[0] for key, value in labels.items() if value and _RULE_OWNER.fullmatch(key)}
     parts = alert.receiver.split("/")
     if len(parts) == 3:
         owners.add(parts[0])

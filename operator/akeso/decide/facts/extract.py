@@ -22,7 +22,7 @@ from akeso.decide.facts import (
     workload,
 )
 from akeso.decide.facts.catalogue import DEPENDENCY_PREFIX
-from akeso.decide.facts.view import View, fact, look, path_of
+from akeso.decide.facts.view import View, fact, indexed, look, path_of
 from akeso.model.evidence import Fact, Facts, Series, Snapshot
 from akeso.model.objects import Object
 
@@ -37,8 +37,8 @@ ONCE: Final[Sequence[Part]] = (alerts.facts, nodes.facts)
 
 def extract(snapshot: Snapshot) -> Facts:
     """The facts of a snapshot by name, in alphabetical order. What cannot be known is absent."""
-    view = look(replace(
-        snapshot, objects=[_shaped(o) for o in snapshot.objects], series=[_labelled(s) for s in snapshot.series]))
+    view = look(indexed(
+        snapshot, [_shaped(o) for o in snapshot.objects], [_labelled(s) for s in snapshot.series]))
     found = _collect(view, ONCE) | _collect(view, ABOUT_WORKLOAD)
     if snapshot.target is not None and view.target is not None:
         found["target_kind"] = fact("target_kind", snapshot.target.kind.kind, "the alert's labels")

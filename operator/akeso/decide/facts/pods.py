@@ -151,7 +151,7 @@ def pull_failure(text: str) -> str:
 
 
 def _excused(view: View, bad: Sequence[Object]) -> Iterator[Fact]:
-    """Why failing pods of the newest template say nothing about it: a sick node, or a start that has not had its time."""
+    """Why failing pods of the newest template say nothing about it: a sick node, or a start that is under way."""
     if not bad:
         return
     under = [view.snapshot.find("Node", str(dig(p, "spec", "nodeName", default=""))) for p in bad]

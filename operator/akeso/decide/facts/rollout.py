@@ -159,7 +159,8 @@ def _only_new(view: View, serving: bool, was: bool | None) -> bool | None:
 def _just_restarted(view: View, pod: Object) -> bool:
     """Seen between two crashes: without a probe a container that has just started counts as ready."""
     for status in podstate.statuses(pod):
-        ended, begun = when(status, "lastState", "terminated", "finishedAt"), when(status, "state", "running", "startedAt")
+        ended = when(status, "lastState", "terminated", "finishedAt")
+        begun = when(status, "state", "running", "startedAt")
         failed = dig(status, "lastState", "terminated", "exitCode", default=0) != 0
         lately = all(t is not None and 0 <= (view.now - t).total_seconds() < 600 for t in (ended, begun))
         if failed and lately and podstate.restarts_of(status) >= 2:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
 from akeso.clock import parse_time
 from akeso.decide.facts.catalogue import entry
-from akeso.model.evidence import Fact, FactValue, Snapshot, Tier
+from akeso.model.evidence import Fact, FactValue, Series, Snapshot, Tier
 from akeso.model.objects import Object, ObjectRef, controller_of, dig, labels_of
 
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job", "Pod")
@@ -169,13 +169,47 @@ def _target(snapshot: Snapshot) -> Object | None:
     return obj
 
 
+@dataclass(frozen=True, slots=True)
+class Indexed(Snapshot):
+    """A snapshot whose kinds are sorted out once, and whose owners are climbed to once: every fact asks for them."""
+
+    kinds: Mapping[str, list[Object]] = field(default_factory=dict)
+    uids: Mapping[str, Object] = field(default_factory=dict)
+    tops: dict[int, Object] = field(default_factory=dict, compare=False)  # by id() of objects that this snapshot holds
+
+    def of_kind(self, kind: str) -> list[Object]:
+        return self.kinds.get(kind, [])
+
+
+def indexed(snapshot: Snapshot, objects: Sequence[Object], series: Sequence[Series]) -> Indexed:
+    """The snapshot with these objects and series in place of its own."""
+    kinds: dict[str, list[Object]] = {}
+    for obj in objects:
+        kinds.setdefault(str(obj.get("kind", "")), []).append(obj)
+    uids = {str(uid): o for o in reversed(objects) if (uid := dig(o, "metadata", "uid"))}
+    parts = {f.name: getattr(snapshot, f.name) for f in fields(Snapshot)}
+    return Indexed(**{**parts, "objects": objects, "series": series}, kinds=kinds, uids=uids)
+
+
 def top_owner(snapshot: Snapshot, obj: Object) -> Object:
     """Up the controller references as far as the snapshot goes: Pod, ReplicaSet, Deployment; Job, CronJob."""
+    if not isinstance(snapshot, Indexed):
+        return _climbed(snapshot, obj)
+    top = snapshot.tops.get(id(obj))
+    if top is None:
+        top = snapshot.tops[id(obj)] = _climbed(snapshot, obj)
+    return top
+
+
+def _climbed(snapshot: Snapshot, obj: Object) -> Object:
     for _ in range(5):
         ref = controller_of(obj)
         if ref is None:
             return obj
-        above = next((o for o in snapshot.of_kind(str(ref.get("kind"))) if owned_by(obj, o)), None)
+        kind = str(ref.get("kind"))
+        above = snapshot.uids.get(str(ref.get("uid"))) if isinstance(snapshot, Indexed) else None
+        if above is None or above.get("kind") != kind:
+            above = next((o for o in snapshot.of_kind(kind) if owned_by(obj, o)), None)
         if above is None:
             return obj
         obj = above
