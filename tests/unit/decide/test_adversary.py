@@ -9,7 +9,7 @@ from tests.scenarios import adversary
 
 from akeso.engine import evaluate, scenario
 
-SEEDS = (11, 12, 13)
+SEEDS = (11, 12, 13, 14, 15, 16)
 VARIANTS = 4
 FLOOR = 0.97  # reached: 0.990 over six seeds of ten variants; what is missing there lacks the evidence
 REMEDIES = evaluate.registered()
