@@ -176,34 +176,38 @@ def ended(stage: Stage, name: str) -> dict[str, Any] | None:
 def story(stage: Stage, name: str) -> str:
     """What `akeso why` prints."""
     import subprocess
-    command = [str(ROOT / ".venv/bin/akeso"), "why", name, "-n", NAMESPACE, "--kubeconfig", str(stage.cluster.kubeconfig)]
+    command = [str(ROOT / ".venv/bin/akeso"), "why", name, "-n", NAMESPACE,
+               "--kubeconfig", str(stage.cluster.kubeconfig)]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
 
 
 def audited_writes(cluster: Cluster, deployment_name: str) -> list[dict[str, Any]]:
-    """Accepted, lasting writes on that Deployment that came through the operator's account, by the API server's audit log."""
+    """Accepted, lasting writes on that Deployment through the operator's account, by the API server's audit log."""
     found = []
     for line in cluster.audit_log.read_text().splitlines() if cluster.audit_log.exists() else ():
         event = json.loads(line)
         ref, user = event.get("objectRef") or {}, event.get("user", {}).get("username", "")
-        if ref.get("resource") != "deployments" or ref.get("name") != deployment_name or "akeso-system:akeso" not in user:
+        if (ref.get("resource"), ref.get("name")) != ("deployments", deployment_name) or "akeso-system:akeso" not in user:
             continue
         if event["verb"] in ("get", "list", "watch") or "dryRun" in event.get("requestURI", ""):
             continue
         if event.get("responseStatus", {}).get("code", 500) < 300:
-            found.append({"at": event["stageTimestamp"], "as": (event.get("impersonatedUser") or {}).get("username", user)})
+            who = (event.get("impersonatedUser") or {}).get("username", user)
+            found.append({"at": event["stageTimestamp"], "as": who})
     return found
 
 
 def keep_hops(
-    stage: Stage, act: Act, broken_at: datetime, seen: dict[str, Any], run: dict[str, Any], writes: list[dict[str, Any]],
+    stage: Stage, act: Act, broken_at: datetime, seen: dict[str, Any], run: dict[str, Any],
+    writes: list[dict[str, Any]],
 ) -> None:
     lines = run["status"].get("story", [])
     received = next(line["at"] for line in lines if line["kind"] == "alert")
     hops = [("broken", broken_at.isoformat()), ("crashed", seen["finishedAt"]),
             ("alert started", run["spec"]["trigger"]["alert"]["startsAt"]), ("alert received", received)]
     hops += [("write accepted", w["at"]) for w in writes]
-    hops += [(f"{line['kind']}: {line['reason']}", line["at"]) for line in lines if line["kind"] in ("verification", "outcome")]
+    ends = [line for line in lines if line["kind"] in ("verification", "outcome")]
+    hops += [(f"{line['kind']}: {line['reason']}", line["at"]) for line in ends]
     stage.hops += [{"act": act.number, "hop": hop, "at": at} for hop, at in hops]
     if writes:
         own = seconds_between(received, writes[0]["at"])
@@ -220,11 +224,13 @@ def report(stage: Stage, path: Path, seed: int) -> None:
     own = [h["seconds"] for h in stage.hops if "seconds" in h]
     whole = round(time.monotonic() - STARTED, 1)
     figures = [
-        {"name": "whole demo", "value": whole, "unit": "s", "floor": None, "ratio": None, "goal": "< 90", "ok": whole < 90},
-        {"name": "alert received to write accepted, slowest", "value": max(own, default=None), "unit": "s", "floor": None,
-         "ratio": None, "goal": "< 1", "ok": bool(own) and max(own) < 1}]
+        {"name": "whole demo", "value": whole, "unit": "s", "floor": None, "ratio": None, "goal": "< 90",
+         "ok": whole < 90},
+        {"name": "alert received to write accepted, slowest", "value": max(own, default=None), "unit": "s",
+         "floor": None, "ratio": None, "goal": "< 1", "ok": bool(own) and max(own) < 1}]
     machine = f"{platform.system()} {platform.release()} {platform.machine()}"
-    path.write_text(json.dumps({"figures": figures, "seed": seed, "machine": machine, "hops": stage.hops}, indent=1) + "\n")
+    written = {"figures": figures, "seed": seed, "machine": machine, "hops": stage.hops}
+    path.write_text(json.dumps(written, indent=1) + "\n")
 
 
 def try_next(stage: Stage) -> None:
@@ -233,7 +239,8 @@ def try_next(stage: Stage) -> None:
     for line in (f"export KUBECONFIG={stage.cluster.kubeconfig} PATH={ROOT}/.venv/bin:$PATH", "kubectl get akeso -A",
                  f"kubectl -n {NAMESPACE} describe deployment catalog", f"akeso get -n {NAMESPACE}", "akeso doctor "
                  f"--server {stage.operator.url}", f"tail -f {stage.operator.log}",
-                 f"kill {stage.operator.process.pid if stage.operator.process else ''}; hack/cluster down --name {stage.cluster.name}"
+                 f"kill {stage.operator.process.pid if stage.operator.process else ''}; "
+                 f"hack/cluster down --name {stage.cluster.name}"
                  f"; rm -r {stage.folder}   # when you are done"):
         print(f"  {line}")
     print("This terminal serves the demo's pod metrics; press Ctrl-C to end those.")
@@ -241,7 +248,8 @@ def try_next(stage: Stage) -> None:
 
 
 def options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="hack/demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="hack/demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", action="store_true", help="leave everything up")
     parser.add_argument("--json", type=Path, help="write the hops with timestamps there")
     parser.add_argument("--kubeconfig", type=Path, help="use this cluster instead of making one")

@@ -40,5 +40,6 @@ def tenant_rights(kubectl: Kubectl, namespace: str, account: str, *actions: str,
     """What the README tells a tenant: akeso rbac ... | kubectl apply -f -"""
     command = [str(ROOT / ".venv/bin/akeso"), "rbac", "--service-account", account, "-n", namespace, *actions]
     printed = subprocess.run(
-        [*command, *(["--cluster-wide"] if cluster_wide else [])], capture_output=True, text=True, check=True, timeout=30)
+        [*command, *(["--cluster-wide"] if cluster_wide else [])], capture_output=True, text=True, check=True,
+        timeout=30)
     kubectl.apply(printed.stdout)

@@ -68,8 +68,8 @@ class Operator:
         environment |= {f"AKESO_{k}": v for k, v in settings.items()}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [str(ROOT / ".venv/bin/akeso"), "run"], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True)
+                [str(ROOT / ".venv/bin/akeso"), "run"], env=environment, stdin=subprocess.DEVNULL, stdout=log,
+                stderr=log, start_new_session=True)
         deadline = time.monotonic() + timeout
         while not self.ready():
             if not self.alive():
@@ -99,7 +99,8 @@ class Operator:
         """Post as Alertmanager does, with the bearer token."""
         request = urllib.request.Request(
             self.url + path, data=json.dumps(payload).encode(), method="POST",
-            headers={"Content-Type": "application/json", "Authorization": f"Bearer {self.token_file.read_text().strip()}"})
+            headers={"Content-Type": "application/json",
+                     "Authorization": f"Bearer {self.token_file.read_text().strip()}"})
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:
                 return answer.status, answer.read().decode()

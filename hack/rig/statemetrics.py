@@ -49,7 +49,8 @@ def series(pods: list[dict[str, Any]]) -> Iterator[str]:
     for pod in pods:
         meta = pod["metadata"]
         for status in pod.get("status", {}).get("containerStatuses", []):
-            labels = {"namespace": meta["namespace"], "pod": meta["name"], "uid": meta["uid"], "container": status["name"]}
+            labels = {"namespace": meta["namespace"], "pod": meta["name"], "uid": meta["uid"],
+                      "container": status["name"]}
             yield _line("kube_pod_container_status_restarts_total", status.get("restartCount", 0), **labels)
             yield _line("kube_pod_container_status_ready", float(status.get("ready", False)), **labels)
             waiting = status.get("state", {}).get("waiting", {}).get("reason")

@@ -14,7 +14,8 @@ from hack.rig.operator import Operator
 from pytest_kind import KindCluster
 
 pytestmark = [
-    pytest.mark.e2e, pytest.mark.skipif(kindcluster.engine() is None, reason="no container engine answers on this machine")]
+    pytest.mark.e2e,
+    pytest.mark.skipif(kindcluster.engine() is None, reason="no container engine answers on this machine")]
 
 
 @pytest.fixture(scope="module")

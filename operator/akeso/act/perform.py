@@ -72,8 +72,8 @@ class Performer:
         return f"{plan.change.verb} {plan.change.target} (uid {plan.uid})"
 
     async def perform(self, intent: Intent, *, first_attempt: bool, known: Object | None = None) -> Outcome:
-        """Carry it out, or find out how it ended. `known`: the object that was planned for, which saves the read before a
-        first attempt; the write itself tells whether it still holds.
+        """Carry it out, or find out how it ended. `known`: the object that was planned for, which saves the read before
+        a first attempt; the write itself tells whether it still holds.
 
         Raises TryLater (ClusterAway, TooManyRequests) and OutcomeUnknown: not settled, call again with
         `first_attempt=False`. Everything else is an Outcome.

@@ -12,7 +12,6 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from akeso.decide import rules
-from akeso.model.selectors import selects
 from akeso.errors import Refused
 from akeso.model.api.agent import AgentSpec
 from akeso.model.api.workflow import ClusterWorkflowSpec, WorkflowSpec
@@ -20,6 +19,7 @@ from akeso.model.evidence import Facts, PastAction
 from akeso.model.names import MANAGED, PAUSED, PROTECTED, Reason
 from akeso.model.objects import Object, ObjectRef, dig, labels_of, marked
 from akeso.model.plan import EffectClass
+from akeso.model.selectors import selects
 from akeso.sdk.action import Action, Params
 
 IN_VAIN = ("Failed", "RolledBack", "Escalated")

@@ -138,7 +138,7 @@ def _require_most(snapshot: Snapshot) -> None:
     nothing may be decided on what was read before it went. Raises ClusterAway."""
     away = [part for part, why in snapshot.missing.items() if ClusterAway.code in why]
     if len(away) >= MANY:
-        raise ClusterAway("The API server went away while the evidence was gathered", why=f"not read: {', '.join(away)}")
+        raise ClusterAway("The API server went away while evidence was gathered", why=f"not read: {', '.join(away)}")
 
 
 def moved(record: StepRecord, phase: StepPhase, reason: str, message: str, now: datetime, **data: Any) -> StepRecord:

