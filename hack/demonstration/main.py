@@ -187,7 +187,8 @@ def audited_writes(cluster: Cluster, deployment_name: str) -> list[dict[str, Any
     for line in cluster.audit_log.read_text().splitlines() if cluster.audit_log.exists() else ():
         event = json.loads(line)
         ref, user = event.get("objectRef") or {}, event.get("user", {}).get("username", "")
-        if (ref.get("resource"), ref.get("name")) != ("deployments", deployment_name) or "akeso-system:akeso" not in user:
+        wanted = (ref.get("resource"), ref.get("name")) == ("deployments", deployment_name)
+        if not wanted or "akeso-system:akeso" not in user:
             continue
         if event["verb"] in ("get", "list", "watch") or "dryRun" in event.get("requestURI", ""):
             continue
