@@ -127,7 +127,8 @@ class Catalogue:
                 entry.check_at = now + RECHECK_READY
                 await self._reconcile_safely(key, entry)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), 1.0 if due else 5.0)
+                async with asyncio.timeout(1.0 if due else 5.0):
+                    await self._woken.wait()
 
     async def _reconcile_safely(self, key: tuple[str, str, str], entry: _Entry) -> None:
         try:

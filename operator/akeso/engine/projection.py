@@ -72,8 +72,9 @@ class StatusProjector:
                 sweep_at = loop.time() + _SWEEP_SECONDS
             self._changed.clear()
             await self.drain()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), max(0.0, sweep_at - loop.time()))
+            with suppress(TimeoutError):  # not wait_for: before Python 3.12 it can swallow the cancellation of a stop
+                async with asyncio.timeout(max(0.0, sweep_at - loop.time())):
+                    await self._changed.wait()
                 await asyncio.sleep(_GATHER_SECONDS)
 
     async def drain(self) -> None:

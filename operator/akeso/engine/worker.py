@@ -65,7 +65,8 @@ class Worker:
             if claimed and len(self._tasks) < settings.workers:
                 continue
             with suppress(TimeoutError):  # the sweep: due times pass without anybody waking us
-                await asyncio.wait_for(self._woken.wait(), settings.worker_poll_seconds)
+                async with asyncio.timeout(settings.worker_poll_seconds):
+                    await self._woken.wait()
 
     async def _claim(self) -> int:
         now, settings = self.services.clock(), self.services.settings
