@@ -31,7 +31,7 @@ from hack.devcluster import cluster as clusters
 from hack.devcluster import monitoring
 from hack.devcluster.console import ClusterError
 from hack.devcluster.state import Cluster
-from hack.rig.install import ROOT, install, operator_kubeconfig, tenant_rights
+from hack.rig.install import ROOT, install, installed, operator_kubeconfig, tenant_rights, uninstall
 from hack.rig.kubectl import Kubectl, KubectlError
 from hack.rig.operator import Operator, OperatorError
 from hack.rig.statemetrics import RULES, StateMetrics
@@ -83,6 +83,8 @@ def set_up(stack: ExitStack, options: argparse.Namespace) -> Stage:
     if not options.keep:
         stack.callback(clusters.down, name)
     kubectl = Kubectl(made.kubectl, made.kubeconfig)
+    if made.kind == "given":
+        borrow(stack, kubectl, options)
     folder = Path(tempfile.mkdtemp(prefix=f"akeso-{name}-"))
     with step("custom resources, policy and RBAC installed"):
         install(kubectl)
@@ -103,6 +105,17 @@ def set_up(stack: ExitStack, options: argparse.Namespace) -> Stage:
     with step(f"namespace {NAMESPACE} opted in; its Workflow is Ready"):
         opt_in(stage)
     return stage
+
+
+def borrow(stack: ExitStack, kubectl: Kubectl, options: argparse.Namespace) -> None:
+    """Somebody's cluster: touch nothing that is theirs, and take away again what is ours."""
+    if kubectl("get", "namespace", NAMESPACE, "--ignore-not-found", "-o", "name").strip():
+        raise DemoError(f"namespace {NAMESPACE} exists in this cluster; the demo makes and removes one of that name")
+    if options.keep:
+        return
+    if not installed(kubectl):
+        stack.callback(uninstall, kubectl)
+    stack.callback(kubectl, "delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=90s", timeout=120)
 
 
 def opt_in(stage: Stage) -> None:
@@ -141,11 +154,21 @@ def play(stage: Stage, act: Act) -> None:
     if act.remedy:
         stage.kubectl("rollout", "status", "-n", NAMESPACE, f"deployment/{act.deployment}", "--timeout=60s")
         say(f"Deployment {act.deployment} is rolled out and Available")
+    if stage.cluster.audit_log.exists():
+        writes = count_writes(stage, act)
+    else:
+        writes = []
+        say("the audit log of this cluster cannot be read from here, so the writes are not counted")
+    keep_hops(stage, act, broken_at, seen, run, writes)
+
+
+def count_writes(stage: Stage, act: Act) -> list[dict[str, Any]]:
+    """Exactly one for a remedy and none for an escalation, by the API server's own record."""
     writes = audited_writes(stage.cluster, act.deployment)
     if len(writes) != (1 if act.remedy else 0):
         raise DemoError(f"act {act.number}: the audit log has {len(writes)} writes by Akeso: {writes}")
     say(f"the audit log has {len(writes)} write(s) by Akeso" + (f", as {writes[0]['as']}" if writes else ""))
-    keep_hops(stage, act, broken_at, seen, run, writes)
+    return writes
 
 
 def crash_of(stage: Stage, act: Act) -> dict[str, Any] | None:

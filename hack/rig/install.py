@@ -23,6 +23,19 @@ def install(kubectl: Kubectl) -> None:
         kubectl("apply", "-f", str(ROOT / "manifests/base" / name))
 
 
+def installed(kubectl: Kubectl) -> bool:
+    """True where the cluster has Akeso's custom resources already: then they are somebody's."""
+    return bool(kubectl("get", "crd", "workflowruns.akeso.dev", "--ignore-not-found", "-o", "name").strip())
+
+
+def uninstall(kubectl: Kubectl) -> None:
+    """What `install` made, and the objects of our kinds with it."""
+    kubectl("delete", "-k", str(ROOT / "crds"), "--ignore-not-found", "--timeout=60s")
+    for name in ("approval-policy.yaml", "operator-rbac.yaml"):
+        kubectl("delete", "-f", str(ROOT / "manifests/base" / name), "--ignore-not-found", "--timeout=60s")
+    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=60s")
+
+
 def operator_kubeconfig(kubectl: Kubectl, folder: Path) -> Path:
     """A kubeconfig with a token of the operator's ServiceAccount: the rights it has in a cluster, and no more."""
     token = kubectl("create", "token", ACCOUNT, "-n", NAMESPACE, "--duration=4h").strip()
