@@ -88,9 +88,9 @@ def test_matchers_are_those_of_alertmanager(kind: Any, value: str, label: str | 
 
 def test_an_expression_made_to_run_for_ever_does_not() -> None:
     evil = compile_matcher(Matcher(name="l", value="(a+)+(b|c)*(.*a){20}$", match_type="=~"))
-    started = time.perf_counter()
+    started = time.process_time()
     evil({"l": "a" * 4096 + "!"})
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 5  # a backtracking engine would not end in a lifetime
 
 
 @pytest.mark.parametrize("expression", ["(", "(?=x)", r"(a)\1", "(a{1000}){1000}", "[z-a]", "*"])
@@ -224,13 +224,10 @@ def test_names_are_indexed_by_equality_and_plain_alternatives() -> None:
     assert (of("A", "="), of("A|B|A", "=~"), of("A.*", "=~"), of("A", "!=")) == (["A"], ["A", "B"], [], [])
 
 
-def test_a_thousand_workflows_cost_microseconds() -> None:
+def test_of_a_thousand_workflows_only_those_that_name_the_alert_are_looked_at() -> None:
     many = [
         workflow(f"w{n}", triggers=[trigger("t", {"name": "alertname", "value": f"Alert{n}"})]) for n in range(1000)
     ]
     definitions = having(*many)
-    fired = alert("Alert500", namespace="shop")
-    started = time.perf_counter()
-    for _ in range(100):
-        assert len(match(fired, definitions)) == 1
-    assert (time.perf_counter() - started) / 100 < 0.0002
+    assert [w.workflow.name for w in definitions.watching("Alert500", "shop")] == ["w500"]
+    assert len(match(alert("Alert500", namespace="shop"), definitions)) == 1
