@@ -15,6 +15,7 @@ from akeso.engine.services import Services
 from akeso.errors import AkesoError, DatabaseAway, GiveUp, OutcomeUnknown, Refused, Superseded, TryLater
 from akeso.model.names import Reason
 from akeso.model.run import Run, RunPhase, StoryLine
+from akeso.record.log import run_context
 
 _MOVES: dict[Do, Callable[[Case, Move], Awaitable[Wait | None]]] = {
     Do.BEGIN: lambda case, move: begin.begin(case),
@@ -90,8 +91,12 @@ class Worker:
         self.wake()
 
     async def _carry(self, run: Run) -> None:
-        """The loop's edge: whatever goes wrong with one run is written down and never stops another."""
         failpoints.reach("after-claim")
+        with run_context(run.name):  # the lines of every layer below carry the run, not only the engine's own
+            await self._carry_on(run)
+
+    async def _carry_on(self, run: Run) -> None:
+        """The loop's edge: whatever goes wrong with one run is written down and never stops another."""
         try:
             until = await self._advance(run)
             if until is not None:

@@ -5,6 +5,7 @@ import asyncio
 from typing import Any
 
 import pytest
+import structlog
 from tests.unit.engine.rig import Rig
 
 from akeso.engine.worker import Worker
@@ -163,3 +164,19 @@ async def test_a_write_that_landed_before_a_crash_is_not_sent_again_over_a_perso
     run = await rig.go()
     assert (rig.writes(), rig.replicas()) == ([PATCH], 3)
     assert run.phase is RunPhase.ESCALATED
+
+
+async def test_a_line_that_a_lower_layer_logs_carries_the_run() -> None:
+    rig = Rig()
+    rig.define()
+    await rig.fire()
+    bound: list[Any] = []
+    read = rig.cluster.get
+
+    async def get(*args: Any) -> Any:
+        bound.append(structlog.contextvars.get_contextvars().get("run_id"))
+        return await read(*args)
+    rig.cluster.get = get  # type: ignore[method-assign]
+    await rig.once()
+    assert set(bound) == {(await rig.run()).name}
+    assert "run_id" not in structlog.contextvars.get_contextvars()
